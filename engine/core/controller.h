@@ -1,0 +1,165 @@
+/* The controller of one group: a pure state machine.
+ *
+ * It knows requests by handle, models and ranks by index, time by argument. No I/O, no clock, no
+ * threads, no randomness, no allocation after create: the live loop, the simulator and the fault
+ * tests drive the same code, and the same events give the same actions. It owns placement (a page
+ * allocator per stage), residency (per model, stage and chunk), sequence slots, KV blocks, and the
+ * decision what to load, drop and run next; decisions that a policy may differ in are in policy.h.
+ *
+ * Entries it sends are numbered from 1; the driver sends each to the tensor-parallel ranks of stage
+ * 0, in order. One thread. */
+#ifndef SS_ENGINE_CONTROLLER_H
+#define SS_ENGINE_CONTROLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/status.h"
+#include "pipeline/entry/entry.h"
+
+/* A model as the controller sees it: sizes in pages, per stage. */
+struct ss_controller_model {
+    const char *name; /* borrowed; for messages */
+    uint32_t chunk_count[SS_STAGES_MAX];
+    const uint32_t *chunk_pages[SS_STAGES_MAX]; /* borrowed while create() runs */
+    const uint64_t *chunk_bytes[SS_STAGES_MAX]; /* per rank, for counting; borrowed likewise */
+    uint32_t kv_block_pages[SS_STAGES_MAX];     /* pages of one KV block on a rank of that stage */
+    uint32_t context_max;                       /* tokens of prompt and answer */
+    uint32_t batch_max;                         /* sequences per step */
+    bool pinned;                                /* never dropped */
+};
+
+struct ss_controller_limits {
+    uint32_t requests_max;      /* accepted and unanswered */
+    uint32_t slots_max;         /* sequences with state on the ranks */
+    uint32_t step_tokens_max;   /* rows of one batch */
+    uint32_t batches_in_flight; /* over all models; receive slots of the edges */
+    uint32_t loads_in_flight;
+    uint32_t queue_max_per_model; /* 0: requests_max */
+};
+
+enum ss_policy_kind { SS_POLICY_LRU };
+
+/* Each makes one of Computron's rules ours, for comparison (arXiv 2306.13835). */
+struct ss_emulate {
+    bool copy_back;       /* a drop copies the weights to the host and waits for that */
+    bool wait_whole_load; /* no batch before all ranks acknowledged the whole load */
+    bool poll;            /* decisions only every 10 ms, load acknowledgements seen every 20 ms */
+};
+
+struct ss_controller_options {
+    int tp, pp;
+    uint64_t page_bytes;
+    uint32_t pool_pages[SS_STAGES_MAX]; /* of the smallest rank of each stage */
+    uint32_t block_tokens;
+    uint32_t model_count;
+    const struct ss_controller_model *models;
+    struct ss_controller_limits limits;
+    enum ss_policy_kind policy;
+    struct ss_emulate emulate;
+    uint32_t spill_blocks; /* of the host's spill area, in units of the largest KV block; 0: none */
+    uint64_t stall_max_ns; /* how long a batch behind a load may stall the others */
+};
+
+enum ss_event_kind {
+    SS_EVENT_ARRIVED,
+    SS_EVENT_CANCELLED, /* by the client, a stop string, a vanished client: REASON is handed back */
+    SS_EVENT_REPORT,    /* from a rank */
+    SS_EVENT_RANK_LOST,
+    SS_EVENT_TIMER,
+    SS_EVENT_WANT_LOAD, /* an operator's load or drop of a model; answered with CONTROL_DONE */
+    SS_EVENT_WANT_DROP,
+    SS_EVENT_DRAIN, /* no new requests; DRAINED once all is answered */
+};
+
+/* Why a request ends or is refused. */
+enum ss_end {
+    SS_END_LENGTH,
+    SS_END_EOS,
+    SS_END_STOP,
+    SS_END_CANCELLED,
+    SS_END_DEADLINE,
+    SS_END_OVERLOADED,
+    SS_END_TOO_LONG,
+    SS_END_DRAINING,
+    SS_END_RANK_LOST,
+    SS_END_KINDS,
+};
+
+struct ss_event {
+    enum ss_event_kind kind;
+    uint64_t request;       /* arrived, cancelled; the operator's handle for want_load, want_drop */
+    uint16_t model;         /* arrived, want_load, want_drop */
+    uint16_t rank;          /* rank lost */
+    enum ss_end reason;     /* cancelled */
+    uint32_t prompt_tokens; /* arrived: 1 at least */
+    uint32_t max_tokens;    /* arrived: 1 at least */
+    uint64_t deadline_ns;   /* arrived: 0 for none */
+    const struct ss_report *report; /* report */
+};
+
+enum ss_action_kind {
+    SS_ACTION_SEND,         /* ENTRY, valid until the next step */
+    SS_ACTION_TOKEN,        /* REQUEST got TOKEN; more may follow */
+    SS_ACTION_END,          /* REQUEST is over, for REASON, after COUNT tokens */
+    SS_ACTION_REFUSE,       /* REQUEST was not accepted, for REASON */
+    SS_ACTION_TIMER,        /* call again with SS_EVENT_TIMER at AT_NS; replaces an earlier one */
+    SS_ACTION_CONTROL_DONE, /* the operator's REQUEST is done (OK) or was refused (not OK) */
+    SS_ACTION_DRAINED,
+};
+
+struct ss_action {
+    enum ss_action_kind kind;
+    struct ss_entry entry;
+    uint64_t request;
+    int32_t token;
+    uint32_t count;
+    enum ss_end reason;
+    bool ok;
+    bool cold; /* end: its model was not wholly resident when the request arrived */
+    uint64_t at_ns;
+    uint64_t first_scheduled_ns; /* end: when its first batch was sent; 0 if never */
+};
+
+struct ss_controller;
+
+/* SS_INVALID with numbers where no model can run: a shard and one sequence of maximum length must
+ * fit the pool of every stage. */
+SS_MUST_CHECK enum ss_status ss_controller_create(const struct ss_controller_options *options,
+                                                  struct ss_controller **out);
+void ss_controller_destroy(struct ss_controller *controller);
+
+/* Takes EVENTS in order at time NOW_NS (never falling) and appends to ACTIONS, which has room for
+ * ACTIONS_MAX; returns how many. If it filled up, call again with no events for the rest. The
+ * entries of the actions stay valid until the next call. */
+uint32_t ss_controller_step(struct ss_controller *controller, uint64_t now_ns,
+                            const struct ss_event *events, uint32_t event_count,
+                            struct ss_action *actions, uint32_t actions_max);
+
+/* Checks every invariant of design.md section 4 that can be seen from inside; asserts. Slow: for
+ * tests and the simulator. */
+void ss_controller_check(const struct ss_controller *controller);
+
+enum ss_residency { SS_ABSENT, SS_LOADING, SS_PARTIAL, SS_RESIDENT };
+
+struct ss_model_view {
+    enum ss_residency residency;
+    uint32_t chunks, resident_chunks;
+    uint64_t resident_bytes; /* all ranks */
+    uint32_t queued, running;
+    uint64_t answered, tokens, loads, drops;
+};
+
+struct ss_controller_view {
+    uint64_t accepted, answered, refused, loads, drops, batches, recomputed, spilled;
+    uint64_t load_bytes; /* ordered to move, all ranks */
+    uint32_t queued, running;
+    uint32_t pool_pages_used[SS_STAGES_MAX];
+    bool draining;
+};
+
+void ss_controller_view(const struct ss_controller *controller, struct ss_controller_view *out);
+void ss_controller_view_model(const struct ss_controller *controller, uint16_t model,
+                              struct ss_model_view *out);
+
+#endif
