@@ -31,7 +31,9 @@ struct ss_tensor_part {
     uint32_t column_begin, column_count;
 };
 
-/* rows x columns, row-major: the parts stacked by rows; rows past them are zero. */
+/* rows x columns, row-major. The parts (each row_count x column_count) lie one after another:
+ * matrices of equal columns stack by rows, vectors of one row join end to end. Elements past them
+ * are zero. */
 struct ss_tensor {
     uint32_t rows, columns;
     enum ss_dtype dtype;
