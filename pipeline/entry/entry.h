@@ -35,6 +35,9 @@ enum ss_entry_kind {
     SS_ENTRY_KINDS,
 };
 
+/* The same numbers as enum ss_lane of the transfer engine, which the controller does not know. */
+enum ss_entry_lane { SS_ENTRY_LANE_DEMAND, SS_ENTRY_LANE_PREFETCH };
+
 const char *ss_entry_kind_name(enum ss_entry_kind kind);
 
 /* CHUNK counts within the stage's shard, in execution order; PAGE is its first pool page. */
@@ -74,7 +77,7 @@ struct ss_entry {
     uint64_t number;
     enum ss_entry_kind kind;
     uint16_t model;       /* load, drop, batch */
-    uint8_t lane;         /* load: enum ss_lane */
+    uint8_t lane;         /* load: enum ss_entry_lane */
     bool copy_back;       /* drop */
     uint64_t target;      /* promote, cancel: the load's number */
     uint16_t slot;        /* spill, restore */

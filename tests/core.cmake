@@ -1,0 +1,11 @@
+# Entries, the controller core, and the random simulations that check it.
+ss_unit_test(entry_codec ss_entry)
+
+# The fuzzers need clang: cmake -DCMAKE_C_COMPILER=clang.
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+  add_executable(fuzz_entry fuzz/fuzz_entry.c)
+  target_compile_options(fuzz_entry PRIVATE -fsanitize=fuzzer,address)
+  target_link_options(fuzz_entry PRIVATE -fsanitize=fuzzer,address)
+  target_link_libraries(fuzz_entry PRIVATE ss_entry)
+  add_test(NAME fuzz_entry COMMAND fuzz_entry -max_total_time=10 -max_len=4096 -verbosity=0)
+endif()
