@@ -50,8 +50,9 @@ struct ss_reply {
             size_t count;
         } models; /* MODELS */
         struct {
-            bool found;
-        } ok; /* OK, of a cancel: whether its target was live */
+            bool of_cancel;
+            bool found; /* if of_cancel: the target was live */
+        } ok;           /* OK */
     };
 };
 

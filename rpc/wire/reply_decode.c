@@ -94,6 +94,7 @@ static void decode_body(struct ss_reader *reader, struct ss_reply *reply)
         decode_error(reader, &reply->error);
         break;
     case SS_REPLY_OK:
+        reply->ok.of_cancel = ss_read_find(reader, "found");
         ss_read_bool(reader, "found", &reply->ok.found);
         break;
     case SS_REPLY_STATUS:

@@ -89,8 +89,10 @@ static void encode_body(struct ss_writer *writer, const struct ss_reply *reply)
         encode_error(writer, &reply->error);
         break;
     case SS_REPLY_OK:
-        ss_write_key(writer, "found");
-        ss_write_bool(writer, reply->ok.found);
+        if (reply->ok.of_cancel) {
+            ss_write_key(writer, "found");
+            ss_write_bool(writer, reply->ok.found);
+        }
         break;
     case SS_REPLY_STATUS:
         encode_status(writer, &reply->status);

@@ -1,0 +1,70 @@
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "rpc/server/door.h"
+
+#include <errno.h>
+
+/* Requests taken in before answers are looked at again. */
+#define RECEIVE_BUDGET 64
+/* ZeroMQ does not tell when one certain client of a ROUTER can take more: while answers wait,
+ * they are tried again this often. */
+#define RETRY_MS 5
+
+static long poll_timeout_ms(const struct ss_server *server)
+{
+    if (server->table.waiting_clients > 0)
+        return RETRY_MS;
+    if (server->table.submit_count + server->table.control_count > 0)
+        return (long)server->config.probe_ms;
+    return -1;
+}
+
+static void wait_for_work(struct ss_server *server, long timeout_ms)
+{
+    zmq_pollitem_t items[] = {
+        {.socket = server->router, .events = ZMQ_POLLIN},
+        {.fd = server->outbox.fd, .events = ZMQ_POLLIN},
+        {.socket = server->zap.socket, .events = ZMQ_POLLIN},
+    };
+    int count = server->zap.socket ? 3 : 2;
+    if (zmq_poll(items, count, timeout_ms) < 0 && errno != EINTR)
+        SS_ERROR("server: polling: %s", zmq_strerror(errno));
+}
+
+/* What was answered goes out, as far as clients take it, for linger_ms at most. */
+static void wind_up(struct ss_server *server)
+{
+    uint64_t deadline_ns = ss_now_ns() + server->config.linger_ms * SS_NS_PER_MS;
+    ss_outbox_close(&server->outbox);
+    ss_door_deliver(server);
+    while (server->table.waiting_clients > 0 && ss_now_ns() < deadline_ns) {
+        ss_sleep_until_ns(ss_now_ns() + RETRY_MS * SS_NS_PER_MS);
+        ss_door_flush(server);
+    }
+    uint64_t now_ns = ss_now_ns();
+    uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / SS_NS_PER_MS : 0;
+    ss_door_close(server, (int)left_ms);
+}
+
+void *ss_door_run(void *argument)
+{
+    struct ss_server *server = argument;
+    bool more = false;
+    ss_outbox_set_reader(&server->outbox);
+    while (!server->stopping) {
+        wait_for_work(server, more ? 0 : poll_timeout_ms(server));
+        if (server->zap.socket)
+            ss_zap_process(&server->zap);
+        ss_door_deliver(server);
+        if (server->table.waiting_clients > 0)
+            ss_door_flush(server);
+        more = ss_door_receive(server, RECEIVE_BUDGET);
+        uint64_t now_ns = ss_now_ns();
+        if (now_ns >= server->probe_at_ns) {
+            ss_door_probe(server, now_ns);
+            server->probe_at_ns = now_ns + server->config.probe_ms * SS_NS_PER_MS / 2;
+        }
+    }
+    wind_up(server);
+    return 0;
+}
