@@ -3,6 +3,7 @@
 #include "engine/base/assert.h"
 #include "rpc/wire/reply_codec.h"
 #include "rpc/wire/reply_tables.h"
+#include "rpc/wire/utf8.h"
 
 /* A reply begins: map header (3 bytes), "v" (2), 1 (1), "seq" (4), 0xce (1), then the number. */
 #define SEQ_OFFSET 11
@@ -55,15 +56,21 @@ static void encode_finish(struct ss_writer *writer, const struct ss_finish *fini
     encode_struct(writer, &ss_timing_table, &finish->timing);
 }
 
+/* Messages are cut at a length, maybe in the middle of a character. */
+static void encode_message(struct ss_writer *writer, const char *text)
+{
+    ss_write_text(writer, (struct ss_text){text, ss_utf8_valid_bytes(text, strlen(text))});
+}
+
 static void encode_error(struct ss_writer *writer, const struct ss_reply_error *error)
 {
     ss_write_key(writer, "code");
     ss_write_string(writer, ss_error_code_name(error->code));
     ss_write_key(writer, "message");
-    ss_write_string(writer, error->message);
+    encode_message(writer, error->message);
     if (error->field && error->field[0]) {
         ss_write_key(writer, "field");
-        ss_write_string(writer, error->field);
+        encode_message(writer, error->field);
     }
 }
 
