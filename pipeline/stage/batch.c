@@ -1,0 +1,265 @@
+/* A batch entry becomes stream work: receive, wait for each chunk, run it, sample, send. */
+#include <inttypes.h>
+
+#include "engine/base/assert.h"
+#include "pipeline/stage/internal.h"
+
+static bool is_first(const struct ss_stage *stage)
+{
+    return stage->stage == 0;
+}
+
+static bool is_last(const struct ss_stage *stage)
+{
+    return stage->stage == stage->pp - 1;
+}
+
+static enum ss_status check(const struct ss_stage *stage, const struct ss_entry *entry)
+{
+    const struct ss_stage_limits *limits = &stage->options.limits;
+    uint64_t rows = 0;
+    if (entry->model >= stage->options.model_count)
+        return ss_fail(SS_INVALID, "batch: model %u of %" PRIu32, entry->model,
+                       stage->options.model_count);
+    for (uint32_t i = 0; i < entry->sequence_count; i++)
+        rows += entry->sequences[i].count;
+    if (entry->sequence_count == 0 || entry->sequence_count > limits->batch_max ||
+        rows > limits->step_tokens_max)
+        return ss_fail(SS_INVALID,
+                       "batch: %" PRIu32 " sequences with %" PRIu64 " tokens, limits are %" PRIu32
+                       " and %" PRIu32,
+                       entry->sequence_count, rows, limits->batch_max, limits->step_tokens_max);
+    const struct stage_model *model = &stage->models[entry->model];
+    for (int i = 0; i < model->given.image->chunk_count; i++)
+        if (!model->chunks[i].held)
+            return ss_fail(SS_INVALID,
+                           "batch: chunk %d of model %u is neither resident nor on its way", i,
+                           entry->model);
+    return SS_OK;
+}
+
+static enum ss_status take_flight(struct ss_stage *stage, const struct ss_entry *entry,
+                                  struct flight **out)
+{
+    for (uint32_t i = 0; i < stage->options.limits.batches_in_flight; i++) {
+        struct flight *flight = &stage->flights[i];
+        if (atomic_load(&flight->ends))
+            continue;
+        flight->number = entry->number;
+        flight->model = entry->model;
+        flight->sequences = entry->sequence_count;
+        flight->samples = 0;
+        flight->started_ns = flight->waited_ns = 0;
+        *out = flight;
+        return SS_OK;
+    }
+    return ss_fail(SS_FULL, "batch: more than %" PRIu32 " batches in flight",
+                   stage->options.limits.batches_in_flight);
+}
+
+/* What the first chunk's compute must wait for: tokens of earlier steps, or activations. */
+static enum ss_status await_input(struct ss_stage *stage, const struct ss_entry *entry,
+                                  struct flight *flight)
+{
+    const struct ss_device_ops *device = stage->device;
+    uint64_t tokened = 0, restored = 0;
+    enum ss_status status = SS_OK;
+    for (uint32_t i = 0; i < entry->sequence_count; i++) {
+        struct slot *slot = &stage->slots[entry->sequences[i].slot];
+        if (slot->last_sample > tokened)
+            tokened = slot->last_sample;
+        if (slot->restored > restored)
+            restored = slot->restored;
+        slot->restored = 0;
+    }
+    if (restored)
+        status = device->wait(stage->compute, stage->restored, restored);
+    if (!status && is_first(stage) && stage->pp > 1 && tokened)
+        status = device->wait(stage->compute, stage->tokened, tokened);
+    if (status || is_first(stage))
+        return status;
+    const struct ss_shape *shape = stage->models[entry->model].given.shape;
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < entry->sequence_count; i++)
+        rows += entry->sequences[i].count;
+    status = stage->options.comm->table->receive_previous(
+        stage->options.comm, stage->edge_in, flight->hidden,
+        rows * shape->hidden * stage->workspace.activation_bytes);
+    if (!status)
+        status = device->signal(stage->edge_in, stage->received, flight->number);
+    if (!status)
+        status = device->wait(stage->compute, stage->received, flight->number);
+    return status;
+}
+
+static void point_graph(struct ss_stage *stage, struct flight *flight, const struct ss_step *step)
+{
+    struct ss_graph *graph = &stage->graph;
+    const struct stage_model *model = &stage->models[flight->model];
+    graph->shape = model->given.shape;
+    graph->step = *step;
+    graph->kv = model->kv;
+    graph->frequencies = model->frequencies;
+    graph->hidden = flight->hidden;
+    graph->sample_count = flight->samples;
+    graph->sample_rows = flight->arrays + stage->layout.sample_rows;
+    graph->embedding = 0;
+    if (is_first(stage)) {
+        graph->embedding = &model->given.image->chunks[0];
+        graph->embedding_address = ss_stage_page_address(stage, model->chunks[0].page);
+    }
+}
+
+/* A chunk that is there already costs no wait; one that is not is timed. */
+static enum ss_status await_chunk(struct ss_stage *stage, struct flight *flight,
+                                  struct resident *chunk)
+{
+    const struct ss_device_ops *device = stage->device;
+    chunk->last_use = flight->number;
+    if (device->timeline_value(chunk->ready) >= chunk->load)
+        return SS_OK;
+    enum ss_status status = device->host_call(stage->compute, ss_flight_wait_began, flight);
+    if (!status)
+        status = device->wait(stage->compute, chunk->ready, chunk->load);
+    if (!status)
+        status = device->host_call(stage->compute, ss_flight_wait_ended, flight);
+    return status;
+}
+
+static enum ss_status run_chunk(struct ss_stage *stage, const struct ss_chunk *chunk,
+                                uint32_t layer_in_stage)
+{
+    const struct ss_family *family = stage->graph.shape->family;
+    switch (chunk->kind) {
+    case SS_CHUNK_EMBEDDING:
+        return family->run_embedding(&stage->graph);
+    case SS_CHUNK_LAYER:
+        return family->run_layer(&stage->graph, layer_in_stage);
+    case SS_CHUNK_HEAD:
+        return stage->graph.sample_count ? family->run_head(&stage->graph) : SS_OK;
+    }
+    return SS_OK;
+}
+
+static enum ss_status run_chunks(struct ss_stage *stage, struct flight *flight)
+{
+    struct stage_model *model = &stage->models[flight->model];
+    uint32_t layer = 0;
+    enum ss_status status = SS_OK;
+    if (is_first(stage))
+        status = stage->options.ops->table->gather_tokens(stage->options.ops, stage->compute,
+                                                          &stage->graph.step, &stage->table);
+    for (int i = 0; i < model->given.image->chunk_count && !status; i++) {
+        const struct ss_chunk *chunk = &model->given.image->chunks[i];
+        status = await_chunk(stage, flight, &model->chunks[i]);
+        if (status)
+            break;
+        stage->graph.chunk = chunk;
+        stage->graph.chunk_address = ss_stage_page_address(stage, model->chunks[i].page);
+        status = run_chunk(stage, chunk, layer);
+        layer += chunk->kind == SS_CHUNK_LAYER;
+    }
+    return status;
+}
+
+static enum ss_status tap_logits(struct ss_stage *stage, struct flight *flight)
+{
+    const struct ss_shape *shape = stage->models[flight->model].given.shape;
+    enum ss_status status =
+        stage->device->copy_to_host(stage->compute, flight->logits, stage->graph.logits,
+                                    (size_t)flight->samples * ss_vocab_part(shape, stage->tp) *
+                                        (size_t)stage->tp * sizeof(float));
+    return status ? status : stage->device->host_call(stage->compute, ss_flight_logits, flight);
+}
+
+/* The last stage samples; rank 0 of it reports; all send the tokens to the first stage. */
+static enum ss_status sample(struct ss_stage *stage, struct flight *flight)
+{
+    const struct ss_ops_table *ops = stage->options.ops->table;
+    const struct ss_shape *shape = stage->models[flight->model].given.shape;
+    ss_device_address tokens = flight->arrays + stage->layout.tokens_out;
+    size_t bytes = flight->samples * sizeof(int32_t);
+    enum ss_status status = SS_OK;
+    if (stage->options.on_logits)
+        status = tap_logits(stage, flight);
+    if (!status)
+        status = ops->sample(stage->options.ops, stage->compute, stage->graph.logits,
+                             flight->samples, (uint32_t)stage->tp, ss_vocab_part(shape, stage->tp),
+                             shape->vocab, flight->arrays + stage->layout.sampling, tokens,
+                             is_first(stage) ? &stage->table : 0);
+    if (status || stage->tp_rank > 0)
+        return status;
+    status = stage->device->copy_to_host(stage->compute, flight->tokens, tokens, bytes);
+    return status ? status : stage->device->host_call(stage->compute, ss_flight_sampled, flight);
+}
+
+/* Queues what leaves this rank after its compute, and what comes back for it. */
+static enum ss_status exchange(struct ss_stage *stage, struct flight *flight)
+{
+    const struct ss_device_ops *device = stage->device;
+    struct ss_comm *comm = stage->options.comm;
+    ss_device_address tokens = flight->arrays + stage->layout.tokens_out;
+    size_t token_bytes = flight->samples * sizeof(int32_t);
+    enum ss_status status = SS_OK;
+    if (!is_last(stage) || flight->samples) {
+        status = device->wait(stage->edge_out, stage->computed, flight->number);
+        if (!status && is_last(stage))
+            status = comm->table->send_next(comm, stage->edge_out, tokens, token_bytes);
+        else if (!status)
+            status = comm->table->send_next(comm, stage->edge_out, flight->hidden,
+                                            (size_t)flight->rows * stage->graph.shape->hidden *
+                                                stage->workspace.activation_bytes);
+        if (!status) {
+            atomic_fetch_add(&flight->ends, 1);
+            status = device->host_call(stage->edge_out, ss_flight_ended, flight);
+        }
+    }
+    if (status || !is_first(stage) || !flight->samples)
+        return status;
+    status = comm->table->receive_previous(comm, stage->edge_in, tokens, token_bytes);
+    if (!status)
+        status = device->wait(stage->edge_in, stage->staged, flight->number);
+    if (!status)
+        status = stage->options.ops->table->store_tokens(
+            stage->options.ops, stage->edge_in, tokens, flight->samples,
+            flight->arrays + stage->layout.sampling, &stage->table);
+    if (!status)
+        status = device->signal(stage->edge_in, stage->tokened, flight->number);
+    if (!status) {
+        atomic_fetch_add(&flight->ends, 1);
+        status = device->host_call(stage->edge_in, ss_flight_ended, flight);
+    }
+    return status;
+}
+
+enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *entry,
+                              const struct ss_opening *openings, uint32_t opening_count)
+{
+    struct flight *flight;
+    struct ss_step step;
+    enum ss_status status = check(stage, entry);
+    if (!status)
+        status = take_flight(stage, entry, &flight);
+    if (!status)
+        status = ss_stage_update_slots(stage, entry, openings, opening_count);
+    if (!status)
+        status = await_input(stage, entry, flight);
+    if (!status)
+        status = stage->device->host_call(stage->compute, ss_flight_started, flight);
+    if (!status)
+        status = ss_flight_stage(flight, entry, openings, &step);
+    if (status)
+        return status;
+    atomic_store(&flight->ends, 1);
+    point_graph(stage, flight, &step);
+    status = run_chunks(stage, flight);
+    if (!status && is_last(stage) && flight->samples)
+        status = sample(stage, flight);
+    if (!status)
+        status = stage->device->signal(stage->compute, stage->computed, flight->number);
+    if (!status && stage->pp > 1)
+        status = exchange(stage, flight);
+    if (!status)
+        status = stage->device->host_call(stage->compute, ss_flight_computed, flight);
+    return status;
+}

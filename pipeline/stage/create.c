@@ -1,0 +1,423 @@
+/* Building a stage: everything that entries will need is allocated and registered here, once. */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/memory.h"
+#include "pipeline/stage/internal.h"
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t align_up(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
+static struct workspace measure(const struct ss_stage_options *options)
+{
+    struct workspace space = {.activation_bytes =
+                                  ss_dtype_bytes(options->ops->table->activation_dtype)};
+    struct ss_graph_widths *most = &space.widths;
+    for (uint32_t i = 0; i < options->model_count; i++) {
+        const struct ss_stage_model *model = &options->models[i];
+        struct ss_graph_widths widths = ss_graph_widths(model->shape, options->comm->tp);
+        uint32_t blocks =
+            (model->context_max + options->limits.block_tokens - 1) / options->limits.block_tokens;
+        most->hidden = (uint32_t)max_u64(most->hidden, widths.hidden);
+        most->wide = (uint32_t)max_u64(most->wide, widths.wide);
+        most->qkv = (uint32_t)max_u64(most->qkv, widths.qkv);
+        most->attended = (uint32_t)max_u64(most->attended, widths.attended);
+        most->inner = (uint32_t)max_u64(most->inner, widths.inner);
+        most->gated = (uint32_t)max_u64(most->gated, widths.gated);
+        most->vocab_part = (uint32_t)max_u64(most->vocab_part, widths.vocab_part);
+        space.blocks_stride = (uint32_t)max_u64(space.blocks_stride, blocks);
+        space.tokens_max = (uint32_t)max_u64(space.tokens_max, model->context_max + 1);
+        space.vocab_max = (uint32_t)max_u64(space.vocab_max, model->shape->vocab);
+    }
+    return space;
+}
+
+static size_t reserve(size_t *at, size_t bytes)
+{
+    size_t offset = *at;
+    *at = align_up(offset + bytes, SS_TENSOR_ALIGN);
+    return offset;
+}
+
+static struct flight_layout lay_out(const struct ss_stage_options *options,
+                                    const struct workspace *space)
+{
+    const struct ss_stage_limits *limits = &options->limits;
+    size_t rows = limits->step_tokens_max, sequences = limits->batch_max, at = 0;
+    struct flight_layout layout;
+    layout.positions = reserve(&at, rows * sizeof(int32_t));
+    layout.sequence_of = reserve(&at, rows * sizeof(int32_t));
+    layout.row_begin = reserve(&at, (sequences + 1) * sizeof(int32_t));
+    layout.slots = reserve(&at, sequences * sizeof(int32_t));
+    layout.blocks = reserve(&at, sequences * space->blocks_stride * sizeof(int32_t));
+    layout.sample_rows = reserve(&at, sequences * sizeof(int32_t));
+    layout.sampling = reserve(&at, sequences * sizeof(struct ss_sampling));
+    layout.copied_bytes = at;
+    layout.tokens_in = reserve(&at, rows * sizeof(int32_t));
+    layout.tokens_out = reserve(&at, sequences * sizeof(int32_t));
+    layout.device_bytes = at;
+    layout.prompts = layout.copied_bytes;
+    layout.host_bytes = layout.prompts + align_up(limits->message_bytes_max, SS_TENSOR_ALIGN);
+    return layout;
+}
+
+/* The device buffers besides the pool, in the order that create takes them. */
+enum { NORMED, QKV, ATTENDED, PROJECTED, INNER, GATED, LOGITS_PART, LOGITS, TABLE, BUFFERS };
+
+static void buffer_sizes(const struct ss_stage_options *options, const struct workspace *space,
+                         uint64_t sizes[BUFFERS])
+{
+    const struct ss_graph_widths *widths = &space->widths;
+    uint64_t row = options->limits.step_tokens_max * space->activation_bytes;
+    uint64_t logits = (uint64_t)options->limits.batch_max * widths->vocab_part *
+                      max_u64(space->activation_bytes, sizeof(float));
+    sizes[NORMED] = row * widths->wide;
+    sizes[QKV] = row * widths->qkv;
+    sizes[ATTENDED] = row * widths->attended;
+    sizes[PROJECTED] = row * widths->wide;
+    sizes[INNER] = row * widths->inner;
+    sizes[GATED] = row * widths->gated;
+    sizes[LOGITS_PART] = logits;
+    sizes[LOGITS] = logits * (uint64_t)options->comm->tp;
+    sizes[TABLE] = (uint64_t)options->limits.slots_max * space->tokens_max * sizeof(int32_t);
+}
+
+uint64_t ss_stage_workspace_bytes(const struct ss_stage_options *options)
+{
+    struct workspace space = measure(options);
+    struct flight_layout layout = lay_out(options, &space);
+    uint64_t sizes[BUFFERS], total = 0;
+    buffer_sizes(options, &space, sizes);
+    for (int i = 0; i < BUFFERS; i++)
+        total += align_up(sizes[i], SS_TENSOR_ALIGN);
+    uint64_t hidden = align_up((uint64_t)options->limits.step_tokens_max * space.widths.hidden *
+                                   space.activation_bytes,
+                               SS_TENSOR_ALIGN);
+    total += options->limits.batches_in_flight * (hidden + layout.device_bytes);
+    for (uint32_t i = 0; i < options->model_count; i++)
+        total += align_up(options->models[i].shape->head_dim * 2, SS_TENSOR_ALIGN);
+    return total;
+}
+
+static enum ss_status take(struct ss_stage *stage, uint64_t bytes, ss_device_address *out)
+{
+    SS_ASSERT(stage->allocation_count < stage->allocations_max);
+    enum ss_status status = stage->device->alloc(stage->options.device, bytes ? bytes : 1, out);
+    if (!status)
+        stage->allocations[stage->allocation_count++] = *out;
+    return status;
+}
+
+static enum ss_status create_buffers(struct ss_stage *stage)
+{
+    struct ss_graph *graph = &stage->graph;
+    ss_device_address *const buffers[BUFFERS] = {
+        [NORMED] = &graph->normed,
+        [QKV] = &graph->qkv,
+        [ATTENDED] = &graph->attended,
+        [PROJECTED] = &graph->projected,
+        [INNER] = &graph->inner,
+        [GATED] = &graph->gated,
+        [LOGITS_PART] = &graph->logits_part,
+        [LOGITS] = &graph->logits,
+        [TABLE] = &stage->table.tokens,
+    };
+    uint64_t sizes[BUFFERS];
+    buffer_sizes(&stage->options, &stage->workspace, sizes);
+    enum ss_status status = take(stage, stage->options.limits.pool_bytes, &stage->pool);
+    for (int i = 0; i < BUFFERS && !status; i++)
+        status = take(stage, sizes[i], buffers[i]);
+    stage->table.slots = stage->options.limits.slots_max;
+    stage->table.tokens_max = stage->workspace.tokens_max;
+    graph->ops = stage->options.ops;
+    graph->comm = stage->options.comm;
+    graph->stream = stage->compute;
+    graph->cut = (struct ss_cut){.tp = stage->tp, .tp_rank = stage->tp_rank};
+    return status;
+}
+
+static enum ss_status create_streams(struct ss_stage *stage)
+{
+    struct {
+        enum ss_stream_kind kind;
+        struct ss_stream **out;
+    } streams[] = {{SS_STREAM_COMPUTE, &stage->compute},
+                   {SS_STREAM_EDGE, &stage->edge_in},
+                   {SS_STREAM_EDGE, &stage->edge_out},
+                   {SS_STREAM_LOAD, &stage->restore},
+                   {SS_STREAM_UNLOAD, &stage->unload}};
+    struct ss_timeline **const timelines[] = {&stage->computed, &stage->staged, &stage->received,
+                                              &stage->tokened, &stage->restored};
+    enum ss_status status = SS_OK;
+    for (size_t i = 0; i < sizeof streams / sizeof *streams && !status; i++)
+        status =
+            stage->device->stream_create(stage->options.device, streams[i].kind, streams[i].out);
+    for (size_t i = 0; i < sizeof timelines / sizeof *timelines && !status; i++)
+        status = stage->device->timeline_create(stage->options.device, timelines[i]);
+    return status;
+}
+
+static enum ss_status create_model(struct ss_stage *stage, struct stage_model *model,
+                                   const struct ss_stage_model *given)
+{
+    const struct ss_stage_limits *limits = &stage->options.limits;
+    *model = (struct stage_model){.given = *given};
+    uint32_t tp = (uint32_t)stage->tp;
+    model->kv = (struct ss_kv_layout){
+        .pool = stage->pool,
+        .page_bytes = limits->page_bytes,
+        .layer_bytes =
+            limits->block_tokens *
+            ss_kv_bytes_per_token_layer(given->shape, stage->tp, stage->workspace.activation_bytes),
+        .block_tokens = limits->block_tokens,
+        .kv_heads = given->shape->kv_heads / tp,
+        .head_dim = given->shape->head_dim,
+    };
+    model->blocks_max = (given->context_max + limits->block_tokens - 1) / limits->block_tokens;
+    int chunks = given->image->chunk_count;
+    enum ss_status status =
+        ss_alloc(&model->chunks, (size_t)chunks, sizeof *model->chunks, "residency");
+    for (int i = 0; i < chunks && !status; i++)
+        status = stage->device->timeline_create(stage->options.device, &model->chunks[i].ready);
+    return status;
+}
+
+static enum ss_status create_flights(struct ss_stage *stage)
+{
+    const struct ss_stage_limits *limits = &stage->options.limits;
+    const struct workspace *space = &stage->workspace;
+    size_t tokens = align_up(limits->batch_max * sizeof(int32_t), SS_TENSOR_ALIGN);
+    size_t logits = stage->options.on_logits
+                        ? 2 * (size_t)limits->batch_max * space->widths.vocab_part *
+                              (size_t)stage->tp * sizeof(float)
+                        : 0;
+    size_t each = align_up(stage->layout.host_bytes + tokens + logits, 4096);
+    void *mapped = mmap(0, each * limits->batches_in_flight, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return ss_fail(SS_NO_MEMORY, "staging memory: %zu bytes", each * limits->batches_in_flight);
+    stage->host_memory = mapped;
+    stage->host_bytes = each * limits->batches_in_flight;
+    enum ss_status status =
+        stage->device->host_register(stage->options.device, mapped, stage->host_bytes);
+    stage->host_registered = !status;
+    for (uint32_t i = 0; i < limits->batches_in_flight && !status; i++) {
+        struct flight *flight = &stage->flights[i];
+        flight->stage = stage;
+        flight->staged = stage->host_memory + i * each;
+        flight->tokens = (int32_t *)(void *)(flight->staged + stage->layout.host_bytes);
+        flight->logits =
+            logits ? (float *)(void *)(flight->staged + stage->layout.host_bytes + tokens) : 0;
+        status = take(stage, stage->layout.device_bytes, &flight->arrays);
+        if (!status)
+            status = take(stage,
+                          (uint64_t)limits->step_tokens_max * space->widths.hidden *
+                              space->activation_bytes,
+                          &flight->hidden);
+        if (!status)
+            status = ss_alloc(&flight->endings, limits->batch_max, sizeof *flight->endings,
+                              "batch endings");
+        if (!status)
+            status = ss_alloc(&flight->report_tokens, limits->batch_max,
+                              sizeof *flight->report_tokens, "batch tokens");
+    }
+    return status;
+}
+
+static enum ss_status create_tables(struct ss_stage *stage)
+{
+    const struct ss_stage_limits *limits = &stage->options.limits;
+    size_t stride = stage->workspace.blocks_stride;
+    stage->allocations_max =
+        1 + BUFFERS + 2 * limits->batches_in_flight + stage->options.model_count;
+    enum ss_status status = ss_alloc(&stage->allocations, stage->allocations_max,
+                                     sizeof *stage->allocations, "allocations");
+    if (!status)
+        status = ss_alloc(&stage->page_last_use, stage->page_count, sizeof *stage->page_last_use,
+                          "page table");
+    if (!status)
+        status =
+            ss_alloc(&stage->models, stage->options.model_count, sizeof *stage->models, "models");
+    if (!status)
+        status = ss_alloc(&stage->slots, limits->slots_max, sizeof *stage->slots, "slots");
+    if (!status)
+        status = ss_alloc(&stage->slot_blocks, limits->slots_max * stride,
+                          sizeof *stage->slot_blocks, "block tables");
+    if (!status)
+        status =
+            ss_alloc(&stage->flights, limits->batches_in_flight, sizeof *stage->flights, "flights");
+    for (uint32_t i = 0; !status && i < limits->slots_max; i++)
+        stage->slots[i].blocks = stage->slot_blocks + i * stride;
+    return status;
+}
+
+static enum ss_status create_transfer(struct ss_stage *stage)
+{
+    int chunks_max = 1;
+    for (uint32_t i = 0; i < stage->options.model_count; i++)
+        chunks_max = (int)max_u64((uint64_t)chunks_max,
+                                  (uint64_t)stage->options.models[i].image->chunk_count);
+    const struct ss_transfer_options options = {
+        .piece_bytes = stage->options.limits.piece_bytes,
+        .pieces_in_flight = stage->options.limits.pieces_in_flight,
+        .loads_max = (int)stage->options.limits.loads_in_flight,
+        .chunks_max = chunks_max,
+        .arrived = ss_stage_arrived,
+        .ended = ss_stage_load_ended,
+        .user = stage,
+    };
+    enum ss_status status =
+        ss_alloc(&stage->load_chunks, (size_t)chunks_max, sizeof *stage->load_chunks, "load");
+    return status ? status : ss_transfer_create(stage->options.device, &options, &stage->transfer);
+}
+
+static enum ss_status create_models(struct ss_stage *stage)
+{
+    enum ss_status status = SS_OK;
+    for (uint32_t i = 0; i < stage->options.model_count && !status; i++) {
+        status = create_model(stage, &stage->models[i], &stage->options.models[i]);
+        if (!status)
+            stage->spill_unit =
+                max_u64(stage->spill_unit, ss_stage_block_bytes(stage, (uint16_t)i));
+    }
+    stage->spill_unit = max_u64(stage->spill_unit, 1);
+    return status;
+}
+
+/* Rotary frequencies of all models, by way of the staging memory, which no batch uses yet. A stream
+ * of their own is drained by its destruction, so nothing is under way when this returns. */
+static enum ss_status create_frequencies(struct ss_stage *stage)
+{
+    struct ss_stream *stream;
+    size_t at = 0;
+    enum ss_status status =
+        stage->device->stream_create(stage->options.device, SS_STREAM_EDGE, &stream);
+    if (status)
+        return status;
+    for (uint32_t i = 0; i < stage->options.model_count && !status; i++) {
+        struct stage_model *model = &stage->models[i];
+        size_t bytes = model->given.shape->head_dim / 2 * sizeof(float);
+        if (model->given.shape->rope.theta == 0)
+            continue;
+        SS_ASSERT(at + bytes <= stage->host_bytes);
+        float *frequencies = (float *)(void *)(stage->host_memory + at);
+        ss_rope_frequencies(model->given.shape, frequencies);
+        status = take(stage, bytes, &model->frequencies);
+        if (!status)
+            status = stage->device->copy_to_device(stream, model->frequencies, frequencies, bytes);
+        at = align_up(at + bytes, SS_TENSOR_ALIGN);
+    }
+    stage->device->stream_destroy(stream);
+    return status;
+}
+
+enum ss_status ss_stage_create(const struct ss_stage_options *options, struct ss_stage **out)
+{
+    struct ss_stage *stage;
+    enum ss_status status = ss_alloc(&stage, 1, sizeof *stage, "stage");
+    if (status)
+        return status;
+    stage->options = *options;
+    stage->device = options->device->ops;
+    stage->stage = options->comm->stage;
+    stage->tp = options->comm->tp;
+    stage->tp_rank = options->comm->tp_rank;
+    stage->pp = options->comm->pp;
+    stage->next_number = 1;
+    stage->workspace = measure(options);
+    stage->layout = lay_out(options, &stage->workspace);
+    stage->page_count = (uint32_t)(options->limits.pool_bytes / options->limits.page_bytes);
+    status = create_tables(stage);
+    if (!status)
+        status = create_streams(stage);
+    if (!status)
+        status = create_buffers(stage);
+    if (!status)
+        status = create_flights(stage);
+    if (!status)
+        status = create_models(stage);
+    if (!status)
+        status = create_frequencies(stage);
+    if (!status)
+        status = create_transfer(stage);
+    if (status) {
+        ss_stage_destroy(stage);
+        return status;
+    }
+    *out = stage;
+    return SS_OK;
+}
+
+static void destroy_streams(struct ss_stage *stage)
+{
+    struct ss_stream *const streams[] = {stage->compute, stage->edge_in, stage->edge_out,
+                                         stage->restore, stage->unload};
+    struct ss_timeline *const timelines[] = {stage->computed, stage->staged, stage->received,
+                                             stage->tokened, stage->restored};
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
+        if (streams[i])
+            stage->device->stream_destroy(streams[i]);
+    for (size_t i = 0; i < sizeof timelines / sizeof *timelines; i++)
+        if (timelines[i])
+            stage->device->timeline_destroy(timelines[i]);
+}
+
+static void destroy_models(struct ss_stage *stage)
+{
+    for (uint32_t i = 0; stage->models && i < stage->options.model_count; i++) {
+        struct stage_model *model = &stage->models[i];
+        for (int c = 0; model->chunks && c < model->given.image->chunk_count; c++)
+            if (model->chunks[c].ready)
+                stage->device->timeline_destroy(model->chunks[c].ready);
+        ss_free(model->chunks);
+    }
+    ss_free(stage->models);
+}
+
+static void destroy_flights(struct ss_stage *stage)
+{
+    for (uint32_t i = 0; stage->flights && i < stage->options.limits.batches_in_flight; i++) {
+        ss_free(stage->flights[i].endings);
+        ss_free(stage->flights[i].report_tokens);
+    }
+    ss_free(stage->flights);
+    if (stage->host_memory) {
+        if (stage->host_registered)
+            stage->device->host_unregister(stage->options.device, stage->host_memory,
+                                           stage->host_bytes);
+        munmap(stage->host_memory, stage->host_bytes);
+    }
+}
+
+void ss_stage_destroy(struct ss_stage *stage)
+{
+    if (!stage)
+        return;
+    /* Loads first: compute may wait for their chunks, and a cancelled load never signals. */
+    if (stage->transfer)
+        ss_transfer_destroy(stage->transfer);
+    for (uint32_t i = 0; stage->models && i < stage->options.model_count; i++)
+        for (int c = 0; stage->models[i].chunks && c < stage->models[i].given.image->chunk_count;
+             c++)
+            if (stage->models[i].chunks[c].ready)
+                stage->device->timeline_raise(stage->models[i].chunks[c].ready, UINT64_MAX);
+    destroy_streams(stage);
+    destroy_models(stage);
+    destroy_flights(stage);
+    for (uint32_t i = 0; i < stage->allocation_count; i++)
+        stage->device->free(stage->options.device, stage->allocations[i]);
+    ss_free(stage->allocations);
+    ss_free(stage->load_chunks);
+    ss_free(stage->page_last_use);
+    ss_free(stage->slot_blocks);
+    ss_free(stage->slots);
+    ss_free(stage);
+}

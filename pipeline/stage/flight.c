@@ -1,0 +1,209 @@
+/* A batch under way: its arrays, staged and copied, and what streams tell of it. */
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/clock.h"
+#include "pipeline/stage/internal.h"
+
+static int32_t *staged_at(struct flight *flight, size_t offset)
+{
+    return (int32_t *)(void *)(flight->staged + offset);
+}
+
+/* Copies the prompts of opening slots into the token table, through the flight's staging memory. */
+static enum ss_status stage_prompts(struct flight *flight, const struct ss_entry *entry,
+                                    const struct ss_opening *openings)
+{
+    struct ss_stage *stage = flight->stage;
+    size_t at = stage->layout.prompts;
+    uint32_t opened = 0;
+    for (uint32_t i = 0; i < entry->sequence_count; i++) {
+        const struct ss_batch_sequence *sequence = &entry->sequences[i];
+        if (!(sequence->flags & SS_SEQUENCE_OPEN))
+            continue;
+        const struct ss_opening *opening = &openings[opened++];
+        size_t bytes = opening->prompt_count * sizeof *opening->prompt;
+        if (bytes > stage->layout.host_bytes - at)
+            return ss_fail(SS_INVALID, "batch: prompts exceed %zu bytes",
+                           stage->layout.host_bytes - stage->layout.prompts);
+        memcpy(flight->staged + at, opening->prompt, bytes);
+        enum ss_status status = stage->device->copy_to_device(
+            stage->compute,
+            stage->table.tokens + (uint64_t)sequence->slot * stage->table.tokens_max * 4,
+            flight->staged + at, bytes);
+        if (status)
+            return status;
+        at += bytes;
+    }
+    return SS_OK;
+}
+
+static void stage_sample(struct flight *flight, const struct ss_batch_sequence *sequence,
+                         uint32_t last_row)
+{
+    const struct ss_stage_limits *limits = &flight->stage->options.limits;
+    struct slot *slot = &flight->stage->slots[sequence->slot];
+    uint32_t index = flight->samples++;
+    SS_ASSERT(index < limits->batch_max);
+    uint32_t position = sequence->position + sequence->count;
+    struct ss_sampling *sampling =
+        (struct ss_sampling *)(void *)(flight->staged + flight->stage->layout.sampling);
+    staged_at(flight, flight->stage->layout.sample_rows)[index] = (int32_t)last_row;
+    sampling[index] = (struct ss_sampling){
+        .temperature = slot->opening.temperature,
+        .top_p = slot->opening.top_p,
+        .top_k = slot->opening.top_k,
+        .slot = sequence->slot,
+        .seed = slot->opening.seed,
+        .position = (int32_t)position,
+    };
+    struct ending *ending = &flight->endings[index];
+    *ending = (struct ending){
+        .slot = sequence->slot,
+        .position = position,
+        .length_max = slot->opening.length_max,
+        .stop_id_count = slot->opening.stop_id_count,
+        .eos_id_count = slot->opening.eos_id_count,
+    };
+    memcpy(ending->stop_ids, slot->opening.stop_ids, sizeof ending->stop_ids);
+    slot->last_sample = flight->number;
+}
+
+static void stage_sequence(struct flight *flight, const struct ss_batch_sequence *sequence,
+                           uint32_t index, struct ss_step *step)
+{
+    struct ss_stage *stage = flight->stage;
+    const struct flight_layout *layout = &stage->layout;
+    const struct slot *slot = &stage->slots[sequence->slot];
+    int32_t *positions = staged_at(flight, layout->positions) + step->rows;
+    int32_t *sequence_of = staged_at(flight, layout->sequence_of) + step->rows;
+    int32_t *blocks =
+        staged_at(flight, layout->blocks) + (size_t)index * stage->workspace.blocks_stride;
+    for (uint32_t i = 0; i < sequence->count; i++) {
+        positions[i] = (int32_t)(sequence->position + i);
+        sequence_of[i] = (int32_t)index;
+    }
+    memcpy(blocks, slot->blocks, slot->block_count * sizeof *blocks);
+    staged_at(flight, layout->slots)[index] = sequence->slot;
+    step->rows += sequence->count;
+    staged_at(flight, layout->row_begin)[index + 1] = (int32_t)step->rows;
+    if (sequence->count > step->rows_max_per_sequence)
+        step->rows_max_per_sequence = sequence->count;
+    if (sequence->position + sequence->count > step->context_max)
+        step->context_max = sequence->position + sequence->count;
+    if (sequence->flags & SS_SEQUENCE_SAMPLE)
+        stage_sample(flight, sequence, step->rows - 1);
+}
+
+enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *entry,
+                               const struct ss_opening *openings, struct ss_step *step)
+{
+    struct ss_stage *stage = flight->stage;
+    const struct flight_layout *layout = &stage->layout;
+    *step = (struct ss_step){
+        .sequences = entry->sequence_count,
+        .tokens = flight->arrays + layout->tokens_in,
+        .positions = flight->arrays + layout->positions,
+        .sequence_of = flight->arrays + layout->sequence_of,
+        .row_begin = flight->arrays + layout->row_begin,
+        .slots = flight->arrays + layout->slots,
+        .blocks = flight->arrays + layout->blocks,
+        .blocks_stride = stage->workspace.blocks_stride,
+    };
+    staged_at(flight, layout->row_begin)[0] = 0;
+    for (uint32_t i = 0; i < entry->sequence_count; i++)
+        stage_sequence(flight, &entry->sequences[i], i, step);
+    flight->rows = step->rows;
+    enum ss_status status = stage->device->copy_to_device(stage->compute, flight->arrays,
+                                                          flight->staged, layout->copied_bytes);
+    if (!status && stage->stage == 0)
+        status = stage_prompts(flight, entry, openings);
+    if (!status)
+        status = stage->device->signal(stage->compute, stage->staged, flight->number);
+    return status;
+}
+
+void ss_flight_started(void *argument)
+{
+    struct flight *flight = argument;
+    flight->started_ns = ss_now_ns();
+}
+
+void ss_flight_wait_began(void *argument)
+{
+    struct flight *flight = argument;
+    flight->wait_began_ns = ss_now_ns();
+}
+
+void ss_flight_wait_ended(void *argument)
+{
+    struct flight *flight = argument;
+    uint64_t now = ss_now_ns();
+    flight->waited_ns += now - flight->wait_began_ns;
+    ss_trace_span(flight->stage->options.trace, SS_TRACE_COMPUTE, "wait", flight->model,
+                  flight->number, flight->wait_began_ns, now);
+}
+
+static enum ss_finish finish_of(const struct ending *ending, int32_t token)
+{
+    for (uint32_t i = 0; i < ending->stop_id_count; i++)
+        if (ending->stop_ids[i] == token)
+            return i < ending->eos_id_count ? SS_FINISH_EOS : SS_FINISH_STOP;
+    return ending->position + 1 >= ending->length_max ? SS_FINISH_LENGTH : SS_FINISH_NONE;
+}
+
+void ss_flight_sampled(void *argument)
+{
+    struct flight *flight = argument;
+    for (uint32_t i = 0; i < flight->samples; i++)
+        flight->report_tokens[i] = (struct ss_report_token){
+            .slot = flight->endings[i].slot,
+            .finish = (uint16_t)finish_of(&flight->endings[i], flight->tokens[i]),
+            .token = flight->tokens[i],
+        };
+    struct ss_report report = {.kind = SS_REPORT_TOKENS,
+                               .number = flight->number,
+                               .at_ns = ss_now_ns(),
+                               .token_count = flight->samples,
+                               .tokens = flight->report_tokens};
+    ss_stage_report_full(flight->stage, &report);
+}
+
+void ss_flight_logits(void *argument)
+{
+    struct flight *flight = argument;
+    struct ss_stage *stage = flight->stage;
+    const struct ss_shape *shape = stage->models[flight->model].given.shape;
+    uint32_t part = ss_vocab_part(shape, stage->tp), vocab = shape->vocab;
+    float *rows = flight->logits + (size_t)flight->samples * part * (size_t)stage->tp;
+    /* From [tp][samples][part] to [samples][vocab], into the second half of the buffer. */
+    for (uint32_t i = 0; i < flight->samples; i++)
+        for (uint32_t v = 0; v < vocab; v++)
+            rows[(size_t)i * vocab + v] =
+                flight->logits[((size_t)(v / part) * flight->samples + i) * part + v % part];
+    stage->options.on_logits(stage->options.user, flight->number, flight->samples, vocab, rows);
+}
+
+/* A flight may be taken again, and its batch is done, when the last of its streams has passed. */
+void ss_flight_ended(void *argument)
+{
+    struct flight *flight = argument;
+    struct ss_stage *stage = flight->stage;
+    struct ss_report report = {.kind = SS_REPORT_DONE,
+                               .number = flight->number,
+                               .count = flight->rows,
+                               .at_ns = flight->computed_ns,
+                               .started_ns = flight->started_ns,
+                               .waited_ns = flight->waited_ns};
+    if (atomic_fetch_sub(&flight->ends, 1) == 1)
+        ss_stage_report_full(stage, &report);
+}
+
+void ss_flight_computed(void *argument)
+{
+    struct flight *flight = argument;
+    flight->computed_ns = ss_now_ns();
+    ss_trace_span(flight->stage->options.trace, SS_TRACE_COMPUTE, "batch", flight->model,
+                  flight->number, flight->started_ns, flight->computed_ns);
+    ss_flight_ended(flight);
+}

@@ -1,0 +1,182 @@
+/* The stage executor's own structures: residency, slots, flights. Only pipeline/stage includes it.
+ *
+ * Everything here is touched by the link thread alone, but for a flight's results, which belong to
+ * stream threads from the moment its work is queued until its last end has passed. */
+#ifndef SS_PIPELINE_STAGE_INTERNAL_H
+#define SS_PIPELINE_STAGE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "pipeline/models/graph.h"
+#include "pipeline/stage/stage.h"
+#include "swap/transfer.h"
+
+/* One chunk of one model on this rank. */
+struct resident {
+    bool held;         /* loaded or being loaded */
+    uint32_t page;     /* first pool page */
+    uint64_t load;     /* entry that loads it; ready reaches this value */
+    uint64_t last_use; /* entry whose compute read or moved it last */
+    struct ss_timeline *ready;
+};
+
+struct stage_model {
+    struct ss_stage_model given;
+    struct ss_kv_layout kv;
+    ss_device_address frequencies; /* 0 if the family has none */
+    uint32_t first_layer_chunk;
+    uint32_t blocks_max; /* KV blocks of one sequence */
+    struct resident *chunks;
+};
+
+struct slot {
+    bool open;
+    uint16_t model;
+    uint32_t block_count;
+    uint32_t *blocks;          /* pool page of each; room for blocks_max of the longest model */
+    uint64_t last_batch;       /* compute that reads the blocks */
+    uint64_t last_sample;      /* batch whose token is, or will be, written to the table last */
+    uint64_t restored;         /* entry whose restore the next batch waits for; 0: none */
+    struct ss_opening opening; /* prompt not kept */
+};
+
+/* What the last stage checks of one sampled token. */
+struct ending {
+    uint16_t slot;
+    uint32_t position, length_max;
+    uint32_t stop_id_count, eos_id_count;
+    int32_t stop_ids[SS_STOP_IDS_MAX];
+};
+
+/* One batch under way: its staging memory, device arrays and results. */
+struct flight {
+    struct ss_stage *stage;
+    uint64_t number;
+    uint16_t model;
+    atomic_int ends; /* streams that have not passed their last use of the flight; 0: free */
+    uint32_t sequences, rows, samples;
+
+    /* Byte offsets of each array, the same in STAGED (registered host memory) and on the device. */
+    unsigned char *staged;
+    ss_device_address arrays;
+    ss_device_address hidden; /* [step_tokens_max][hidden]: received, computed in place, sent */
+    int32_t *tokens;          /* sampled, on the host; part of STAGED's registration */
+    float *logits;            /* for on_logits; null without */
+
+    struct ending *endings;
+    struct ss_report_token *report_tokens;
+    uint64_t started_ns, wait_began_ns, waited_ns, computed_ns;
+};
+
+/* Where each array of a flight lies, in bytes. */
+struct flight_layout {
+    size_t positions, sequence_of, row_begin, slots, blocks, sample_rows, sampling; /* copied in */
+    size_t copied_bytes;
+    size_t prompts; /* host only */
+    size_t host_bytes;
+    size_t tokens_in, tokens_out; /* device only */
+    size_t device_bytes;
+};
+
+/* Work buffers shared by all batches: compute is serial. Sizes in elements per row. */
+struct workspace {
+    struct ss_graph_widths widths;
+    size_t activation_bytes;
+    uint32_t blocks_stride; /* KV blocks of the longest sequence */
+    uint32_t tokens_max;    /* of a sequence, and one more */
+    uint32_t vocab_max;
+};
+
+/* Work that is reported when a stream has passed it: spills, moves, drops that copy back. */
+struct completion {
+    struct ss_stage *stage;
+    uint64_t number;
+    atomic_bool used;
+};
+
+#define COMPLETIONS_MAX 256
+
+struct ss_stage {
+    struct ss_stage_options options;
+    const struct ss_device_ops *device;
+    int stage, tp, tp_rank, pp;
+    uint64_t next_number;
+
+    struct ss_stream *compute, *edge_in, *edge_out, *restore, *unload;
+    /* Signalled to an entry's number when: its compute is done; its arrays are on the device; its
+     * activations arrived; its tokens are in the table; its blocks came back. */
+    struct ss_timeline *computed, *staged, *received, *tokened, *restored;
+
+    struct ss_transfer *transfer;
+    struct ss_transfer_chunk *load_chunks; /* room to build one load */
+
+    ss_device_address pool;
+    uint32_t page_count;
+    uint64_t spill_unit;     /* bytes of this rank's largest KV block */
+    uint64_t *page_last_use; /* entry whose compute last touched the page */
+
+    struct stage_model *models;
+    struct slot *slots;
+    uint32_t *slot_blocks; /* storage of all block tables */
+    struct flight *flights;
+    unsigned char *host_memory; /* registered: staging of all flights */
+    size_t host_bytes;
+    bool host_registered;
+    struct flight_layout layout;
+    struct workspace workspace;
+    struct ss_graph graph; /* buffers set once; step and chunk per batch */
+    struct ss_token_table table;
+
+    struct completion completions[COMPLETIONS_MAX];
+    uint32_t next_completion;
+
+    ss_device_address *allocations; /* freed at the end */
+    uint32_t allocation_count, allocations_max;
+};
+
+/* residency.c */
+SS_MUST_CHECK enum ss_status ss_stage_load(struct ss_stage *stage, const struct ss_entry *entry);
+SS_MUST_CHECK enum ss_status ss_stage_drop(struct ss_stage *stage, const struct ss_entry *entry);
+SS_MUST_CHECK enum ss_status ss_stage_move(struct ss_stage *stage, const struct ss_entry *entry);
+ss_device_address ss_stage_page_address(const struct ss_stage *stage, uint32_t page);
+SS_MUST_CHECK enum ss_status ss_stage_check_pages(const struct ss_stage *stage, uint32_t page,
+                                                  uint64_t bytes, const char *what);
+void ss_stage_touch_pages(struct ss_stage *stage, uint32_t page, uint64_t bytes, uint64_t number);
+/* The latest entry whose compute touched any page of the range. */
+uint64_t ss_stage_last_use(const struct ss_stage *stage, uint32_t page, uint64_t bytes);
+void ss_stage_arrived(void *user, uint64_t number, int count, uint64_t now_ns);
+void ss_stage_load_ended(void *user, uint64_t number, int count, enum ss_status status);
+
+/* slots.c */
+SS_MUST_CHECK enum ss_status ss_stage_update_slots(struct ss_stage *stage,
+                                                   const struct ss_entry *entry,
+                                                   const struct ss_opening *openings,
+                                                   uint32_t opening_count);
+SS_MUST_CHECK enum ss_status ss_stage_close(struct ss_stage *stage, const struct ss_entry *entry);
+SS_MUST_CHECK enum ss_status ss_stage_spill(struct ss_stage *stage, const struct ss_entry *entry);
+SS_MUST_CHECK enum ss_status ss_stage_restore(struct ss_stage *stage, const struct ss_entry *entry);
+uint64_t ss_stage_block_bytes(const struct ss_stage *stage, uint16_t model);
+
+/* batch.c, flight.c */
+SS_MUST_CHECK enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *entry,
+                                            const struct ss_opening *openings,
+                                            uint32_t opening_count);
+SS_MUST_CHECK enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *entry,
+                                             const struct ss_opening *openings,
+                                             struct ss_step *step);
+void ss_flight_started(void *flight);
+void ss_flight_wait_began(void *flight);
+void ss_flight_wait_ended(void *flight);
+void ss_flight_sampled(void *flight);
+void ss_flight_logits(void *flight);
+void ss_flight_computed(void *flight);
+void ss_flight_ended(void *flight);
+
+/* report.c */
+void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t number,
+                     uint32_t count);
+void ss_stage_report_full(struct ss_stage *stage, struct ss_report *report);
+SS_MUST_CHECK enum ss_status ss_stage_report_when_done(struct ss_stage *stage,
+                                                       struct ss_stream *stream, uint64_t number);
+
+#endif

@@ -1,0 +1,133 @@
+#include "pipeline/stage/rank.h"
+
+#include <inttypes.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/memory.h"
+
+#define CONTROLLER_RANK  0
+#define SLEEP_MAX_NS     SS_NS_PER_S
+#define REPORT_BYTES_MAX 8192
+
+struct ss_rank {
+    struct ss_rank_options options;
+    struct ss_entry_storage *storage;
+    unsigned char *buffer;
+    bool leaving;
+};
+
+enum ss_status ss_rank_create(const struct ss_rank_options *options, struct ss_rank **out)
+{
+    struct ss_rank *rank;
+    enum ss_status status = ss_alloc(&rank, 1, sizeof *rank, "rank");
+    if (status)
+        return status;
+    rank->options = *options;
+    status = ss_alloc(&rank->buffer, 1, options->message_bytes_max, "message buffer");
+    if (!status)
+        status = ss_entry_storage_create(options->message_bytes_max, &rank->storage);
+    if (status) {
+        ss_rank_destroy(rank);
+        return status;
+    }
+    *out = rank;
+    return SS_OK;
+}
+
+void ss_rank_destroy(struct ss_rank *rank)
+{
+    if (!rank)
+        return;
+    if (rank->storage)
+        ss_entry_storage_destroy(rank->storage);
+    ss_free(rank->buffer);
+    ss_free(rank);
+}
+
+void ss_rank_leave(struct ss_rank *rank)
+{
+    rank->leaving = true;
+}
+
+static enum ss_status take_entry(struct ss_rank *rank, size_t bytes)
+{
+    const struct ss_rank_options *options = &rank->options;
+    struct ss_link *link = options->link;
+    const struct ss_opening *openings;
+    struct ss_entry entry;
+    uint32_t opening_count;
+    int next = link->rank + options->tp;
+    enum ss_status status = SS_OK;
+    if (next < options->tp * options->pp)
+        status = link->table->post(link, next, rank->buffer, bytes);
+    if (!status)
+        status =
+            ss_entry_decode(rank->buffer, bytes, rank->storage, &entry, &openings, &opening_count);
+    if (!status)
+        status = ss_stage_take(options->stage, &entry, openings, opening_count);
+    if (!status && entry.kind == SS_ENTRY_STOP)
+        rank->leaving = true;
+    return status;
+}
+
+static enum ss_status take_message(struct ss_rank *rank, int peer, size_t bytes)
+{
+    struct ss_report report;
+    if (bytes > 0 && rank->buffer[0] == SS_MESSAGE_ENTRY)
+        return take_entry(rank, bytes);
+    if (!rank->options.on_report)
+        return ss_fail(SS_INVALID, "rank %d sent a report to rank %d, which has no controller",
+                       peer, rank->options.link->rank);
+    enum ss_status status = ss_report_decode(rank->buffer, bytes, rank->storage, &report);
+    if (!status && report.rank != peer)
+        status = ss_fail(SS_INVALID, "rank %d sent a report as rank %u", peer, report.rank);
+    if (!status)
+        rank->options.on_report(rank->options.user, &report);
+    return status;
+}
+
+/* Messages taken before the controller has its turn: reports that arrived together are decided on
+ * together, and a flood of them cannot keep it waiting. */
+#define MESSAGES_PER_TURN 64
+
+enum ss_status ss_rank_run(struct ss_rank *rank)
+{
+    struct ss_link *link = rank->options.link;
+    enum ss_status status = SS_OK;
+    while (!rank->leaving && !status) {
+        int taken = 0, peer;
+        size_t bytes;
+        for (; taken < MESSAGES_PER_TURN && !rank->leaving && !status; taken++) {
+            status = link->table->receive(link, &peer, rank->buffer, &bytes);
+            if (!status)
+                status = take_message(rank, peer, bytes);
+        }
+        bool idle = status == SS_EMPTY;
+        if (idle)
+            status = SS_OK;
+        if (status || rank->leaving)
+            break;
+        uint64_t until = ss_now_ns() + SLEEP_MAX_NS;
+        if (rank->options.on_turn) {
+            uint64_t wanted = rank->options.on_turn(rank->options.user);
+            until = wanted < until ? wanted : until;
+        }
+        if (idle && !rank->leaving)
+            link->table->wait(link, until);
+    }
+    return status;
+}
+
+void ss_rank_post_report(void *user, const struct ss_report *report)
+{
+    struct ss_rank_reporter *reporter = user;
+    unsigned char buffer[REPORT_BYTES_MAX];
+    size_t bytes;
+    enum ss_status status = ss_report_encode(report, buffer, sizeof buffer, &bytes);
+    if (!status)
+        status = reporter->link->table->post(reporter->link, CONTROLLER_RANK, buffer, bytes);
+    if (status)
+        SS_ERROR("rank %d: a report of entry %" PRIu64 " could not be posted: %s",
+                 reporter->link->rank, report->number, ss_status_message());
+}

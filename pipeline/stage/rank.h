@@ -1,0 +1,46 @@
+/* A rank's loop: takes messages from the link, forwards entries down the pipeline before it works
+ * on them, and hands reports to the controller's rank. */
+#ifndef SS_PIPELINE_RANK_H
+#define SS_PIPELINE_RANK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/status.h"
+#include "pipeline/entry/entry.h"
+#include "pipeline/link/link.h"
+#include "pipeline/stage/stage.h"
+
+struct ss_rank;
+
+struct ss_rank_options {
+    struct ss_link *link;
+    struct ss_stage *stage;
+    int tp, pp;
+    size_t message_bytes_max;
+    /* The controller's rank only: takes a report; REPORT lives during the call. Link thread. */
+    void (*on_report)(void *user, const struct ss_report *report);
+    /* Called once per turn of the loop, before it sleeps; returns the time until which it may
+     * sleep. Link thread. Null: none. */
+    uint64_t (*on_turn)(void *user);
+    void *user;
+};
+
+SS_MUST_CHECK enum ss_status ss_rank_create(const struct ss_rank_options *options,
+                                            struct ss_rank **out);
+void ss_rank_destroy(struct ss_rank *rank);
+
+/* Runs until a STOP entry was taken, ss_rank_leave() was called, or something failed. */
+SS_MUST_CHECK enum ss_status ss_rank_run(struct ss_rank *rank);
+
+/* Makes ss_rank_run() return at its next turn. Link thread. */
+void ss_rank_leave(struct ss_rank *rank);
+
+/* Posts a report to the controller, rank 0. Any thread; for ss_stage_options.report, with the link
+ * as USER's meaning: see ss_rank_reporter. */
+struct ss_rank_reporter {
+    struct ss_link *link;
+};
+void ss_rank_post_report(void *reporter, const struct ss_report *report);
+
+#endif

@@ -1,0 +1,39 @@
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "pipeline/stage/internal.h"
+
+void ss_stage_report_full(struct ss_stage *stage, struct ss_report *report)
+{
+    report->rank = (uint16_t)stage->options.rank;
+    report->bytes_to_device = ss_device_bytes_to_device(stage->options.device);
+    report->bytes_to_host = ss_device_bytes_to_host(stage->options.device);
+    stage->options.report(stage->options.user, report);
+}
+
+void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t number,
+                     uint32_t count)
+{
+    struct ss_report report = {
+        .kind = kind, .number = number, .count = count, .at_ns = ss_now_ns()};
+    ss_stage_report_full(stage, &report);
+}
+
+static void completed(void *argument)
+{
+    struct completion *completion = argument;
+    ss_stage_report(completion->stage, SS_REPORT_DONE, completion->number, 0);
+    atomic_store(&completion->used, false);
+}
+
+enum ss_status ss_stage_report_when_done(struct ss_stage *stage, struct ss_stream *stream,
+                                         uint64_t number)
+{
+    struct completion *completion = &stage->completions[stage->next_completion++ % COMPLETIONS_MAX];
+    if (atomic_exchange(&completion->used, true))
+        return ss_fail(SS_FULL, "entry %llu: more than %d moves, spills and copying drops at once",
+                       (unsigned long long)number, COMPLETIONS_MAX);
+    completion->stage = stage;
+    completion->number = number;
+    return stage->device->host_call(stream, completed, completion);
+}

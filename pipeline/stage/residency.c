@@ -1,0 +1,249 @@
+/* Chunks on this rank: where they lie, whether they are on their way, what used them last. */
+#include <inttypes.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "pipeline/stage/internal.h"
+
+ss_device_address ss_stage_page_address(const struct ss_stage *stage, uint32_t page)
+{
+    return stage->pool + (uint64_t)page * stage->options.limits.page_bytes;
+}
+
+static uint64_t pages_of(const struct ss_stage *stage, uint64_t bytes)
+{
+    uint64_t page = stage->options.limits.page_bytes;
+    return (bytes + page - 1) / page;
+}
+
+enum ss_status ss_stage_check_pages(const struct ss_stage *stage, uint32_t page, uint64_t bytes,
+                                    const char *what)
+{
+    if (page + pages_of(stage, bytes) <= stage->page_count)
+        return SS_OK;
+    return ss_fail(SS_INVALID,
+                   "%s at page %" PRIu32 " of %" PRIu64 " bytes: the pool has %" PRIu32 " pages",
+                   what, page, bytes, stage->page_count);
+}
+
+void ss_stage_touch_pages(struct ss_stage *stage, uint32_t page, uint64_t bytes, uint64_t number)
+{
+    uint64_t end = page + pages_of(stage, bytes);
+    for (uint64_t i = page; i < end; i++)
+        if (stage->page_last_use[i] < number)
+            stage->page_last_use[i] = number;
+}
+
+uint64_t ss_stage_last_use(const struct ss_stage *stage, uint32_t page, uint64_t bytes)
+{
+    uint64_t latest = 0, end = page + pages_of(stage, bytes);
+    for (uint64_t i = page; i < end; i++)
+        if (latest < stage->page_last_use[i])
+            latest = stage->page_last_use[i];
+    return latest;
+}
+
+static enum ss_status find_chunk(struct ss_stage *stage, uint16_t model, uint16_t chunk,
+                                 const char *what, struct stage_model **model_out,
+                                 struct resident **chunk_out)
+{
+    if (model >= stage->options.model_count)
+        return ss_fail(SS_INVALID, "%s: model %u of %" PRIu32, what, model,
+                       stage->options.model_count);
+    struct stage_model *found = &stage->models[model];
+    if (chunk >= found->given.image->chunk_count)
+        return ss_fail(SS_INVALID, "%s: chunk %u of %d", what, chunk,
+                       found->given.image->chunk_count);
+    *model_out = found;
+    *chunk_out = &found->chunks[chunk];
+    return SS_OK;
+}
+
+static enum ss_status place(struct ss_stage *stage, const struct ss_entry *entry,
+                            const struct ss_placement *placement, int index)
+{
+    struct stage_model *model;
+    struct resident *resident;
+    enum ss_status status =
+        find_chunk(stage, entry->model, placement->chunk, "load", &model, &resident);
+    if (status)
+        return status;
+    const struct ss_chunk *chunk = &model->given.image->chunks[placement->chunk];
+    status = ss_stage_check_pages(stage, placement->page, chunk->bytes, "load");
+    if (status)
+        return status;
+    if (resident->held)
+        return ss_fail(SS_INVALID, "load: chunk %u of model %u is held already", placement->chunk,
+                       entry->model);
+    uint64_t free_value = ss_stage_last_use(stage, placement->page, chunk->bytes);
+    *resident = (struct resident){
+        .held = true, .page = placement->page, .load = entry->number, .ready = resident->ready};
+    stage->load_chunks[index] = (struct ss_transfer_chunk){
+        .from = (const unsigned char *)model->given.base + chunk->offset,
+        .to = ss_stage_page_address(stage, placement->page),
+        .bytes = chunk->bytes,
+        .ready = resident->ready,
+        .free_after = free_value ? stage->computed : 0,
+        .free_value = free_value,
+    };
+    return SS_OK;
+}
+
+enum ss_status ss_stage_load(struct ss_stage *stage, const struct ss_entry *entry)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < entry->placement_count; i++) {
+        if (entry->placements[i].stage != stage->stage)
+            continue;
+        enum ss_status status = place(stage, entry, &entry->placements[i], count);
+        if (status)
+            return status;
+        count++;
+    }
+    if (count == 0) {
+        ss_stage_report(stage, SS_REPORT_LOAD_ENDED, entry->number, 0);
+        return SS_OK;
+    }
+    return ss_transfer_load(stage->transfer, entry->number, (enum ss_lane)entry->lane,
+                            stage->load_chunks, count);
+}
+
+void ss_stage_arrived(void *user, uint64_t number, int count, uint64_t now_ns)
+{
+    struct ss_stage *stage = user;
+    struct ss_report report = {
+        .kind = SS_REPORT_CHUNKS, .number = number, .count = (uint32_t)count, .at_ns = now_ns};
+    ss_stage_report_full(stage, &report);
+}
+
+void ss_stage_load_ended(void *user, uint64_t number, int count, enum ss_status status)
+{
+    struct ss_stage *stage = user;
+    struct ss_report report = {.kind = SS_REPORT_LOAD_ENDED,
+                               .number = number,
+                               .count = (uint32_t)count,
+                               .at_ns = ss_now_ns()};
+    if (status && status != SS_CANCELLED)
+        SS_ERROR("load %" PRIu64 " ended after %d chunks: %s", number, count,
+                 ss_status_name(status));
+    ss_stage_report_full(stage, &report);
+}
+
+/* Weights are read-only and their master copy stays in the arena, so what a copying drop brings
+ * back are the bytes that are there: it exists to show what that costs. */
+static enum ss_status copy_back(struct ss_stage *stage, struct stage_model *model, uint16_t index)
+{
+    const struct ss_chunk *chunk = &model->given.image->chunks[index];
+    struct resident *resident = &model->chunks[index];
+    enum ss_status status = stage->device->wait(stage->unload, stage->computed, resident->last_use);
+    if (!status)
+        status = stage->device->wait(stage->unload, resident->ready, resident->load);
+    if (!status)
+        status = stage->device->copy_to_host(
+            stage->unload, (unsigned char *)model->given.base + chunk->offset,
+            ss_stage_page_address(stage, resident->page), chunk->bytes);
+    return status;
+}
+
+enum ss_status ss_stage_drop(struct ss_stage *stage, const struct ss_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->placement_count; i++) {
+        const struct ss_placement *placement = &entry->placements[i];
+        struct stage_model *model;
+        struct resident *resident;
+        if (placement->stage != stage->stage)
+            continue;
+        enum ss_status status =
+            find_chunk(stage, entry->model, placement->chunk, "drop", &model, &resident);
+        if (!status && !resident->held)
+            status = ss_fail(SS_INVALID, "drop: chunk %u of model %u is not held", placement->chunk,
+                             entry->model);
+        if (!status && entry->copy_back)
+            status = copy_back(stage, model, placement->chunk);
+        if (status)
+            return status;
+        ss_stage_touch_pages(stage, resident->page,
+                             model->given.image->chunks[placement->chunk].bytes,
+                             resident->last_use);
+        resident->held = false;
+    }
+    return entry->copy_back ? ss_stage_report_when_done(stage, stage->unload, entry->number)
+                            : SS_OK;
+}
+
+static enum ss_status move_chunk(struct ss_stage *stage, const struct ss_page_move *move,
+                                 uint64_t number, uint64_t *bytes)
+{
+    struct stage_model *model;
+    struct resident *resident;
+    enum ss_status status = find_chunk(stage, move->model, move->index, "move", &model, &resident);
+    if (status)
+        return status;
+    if (!resident->held || resident->page != move->from)
+        return ss_fail(SS_INVALID, "move: chunk %u of model %u is not at page %" PRIu32,
+                       move->index, move->model, move->from);
+    *bytes = model->given.image->chunks[move->index].bytes;
+    status = stage->device->wait(stage->compute, resident->ready, resident->load);
+    if (status)
+        return status;
+    resident->page = move->to;
+    resident->last_use = number;
+    return SS_OK;
+}
+
+static enum ss_status move_block(struct ss_stage *stage, const struct ss_page_move *move,
+                                 uint64_t number, uint64_t *bytes)
+{
+    struct slot *slot = &stage->slots[move->slot];
+    if (move->slot >= stage->options.limits.slots_max || move->index >= slot->block_count ||
+        slot->blocks[move->index] != move->from)
+        return ss_fail(SS_INVALID, "move: block %u of slot %u is not at page %" PRIu32, move->index,
+                       move->slot, move->from);
+    *bytes = ss_stage_block_bytes(stage, slot->model);
+    slot->blocks[move->index] = move->to;
+    slot->last_batch = number;
+    return SS_OK;
+}
+
+/* A range that slides by less than its own length is moved in steps of that distance, so that no
+ * single copy overlaps itself. */
+static enum ss_status slide(struct ss_stage *stage, uint32_t from, uint32_t to, uint64_t bytes)
+{
+    uint64_t page = stage->options.limits.page_bytes;
+    uint64_t distance = (uint64_t)(from > to ? from - to : to - from) * page;
+    ss_device_address source = ss_stage_page_address(stage, from);
+    ss_device_address target = ss_stage_page_address(stage, to);
+    for (uint64_t done = 0; done < bytes && distance;) {
+        uint64_t step = bytes - done < distance ? bytes - done : distance;
+        uint64_t at = to < from ? done : bytes - done - step;
+        enum ss_status status =
+            stage->device->copy_on_device(stage->compute, target + at, source + at, step);
+        if (status)
+            return status;
+        done += step;
+    }
+    return SS_OK;
+}
+
+enum ss_status ss_stage_move(struct ss_stage *stage, const struct ss_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->move_count; i++) {
+        const struct ss_page_move *move = &entry->moves[i];
+        uint64_t bytes = 0;
+        if (move->stage != stage->stage)
+            continue;
+        enum ss_status status = move->slot == SS_NO_SLOT
+                                    ? move_chunk(stage, move, entry->number, &bytes)
+                                    : move_block(stage, move, entry->number, &bytes);
+        if (!status)
+            status = ss_stage_check_pages(stage, move->to, bytes, "move");
+        if (!status)
+            status = slide(stage, move->from, move->to, bytes);
+        if (status)
+            return status;
+        ss_stage_touch_pages(stage, move->from, bytes, entry->number);
+        ss_stage_touch_pages(stage, move->to, bytes, entry->number);
+    }
+    enum ss_status status = stage->device->signal(stage->compute, stage->computed, entry->number);
+    return status ? status : ss_stage_report_when_done(stage, stage->compute, entry->number);
+}

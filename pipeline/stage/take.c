@@ -1,0 +1,74 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "pipeline/stage/internal.h"
+
+#include "engine/base/clock.h"
+
+static enum ss_status take_kind(struct ss_stage *stage, const struct ss_entry *entry,
+                                const struct ss_opening *openings, uint32_t opening_count)
+{
+    switch (entry->kind) {
+    case SS_ENTRY_LOAD:
+        return ss_stage_load(stage, entry);
+    case SS_ENTRY_DROP:
+        return ss_stage_drop(stage, entry);
+    case SS_ENTRY_MOVE:
+        return ss_stage_move(stage, entry);
+    case SS_ENTRY_BATCH:
+        return ss_stage_batch(stage, entry, openings, opening_count);
+    case SS_ENTRY_PROMOTE:
+        ss_transfer_promote(stage->transfer, entry->target);
+        return SS_OK;
+    case SS_ENTRY_CANCEL:
+        ss_transfer_cancel(stage->transfer, entry->target);
+        return SS_OK;
+    case SS_ENTRY_SPILL:
+        return ss_stage_spill(stage, entry);
+    case SS_ENTRY_RESTORE:
+        return ss_stage_restore(stage, entry);
+    case SS_ENTRY_CLOSE:
+        return ss_stage_close(stage, entry);
+    case SS_ENTRY_STOP:
+        return ss_stage_report_when_done(stage, stage->compute, entry->number);
+    case SS_ENTRY_KINDS:
+        break;
+    }
+    return ss_fail(SS_INVALID, "unknown kind %d", (int)entry->kind);
+}
+
+static void report_failure(struct ss_stage *stage, uint64_t number)
+{
+    const char *message = ss_status_message();
+    struct ss_report report = {.kind = SS_REPORT_FAILED,
+                               .number = number,
+                               .at_ns = ss_now_ns(),
+                               .message_bytes = (uint32_t)strlen(message),
+                               .message = message};
+    ss_stage_report_full(stage, &report);
+}
+
+enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entry,
+                             const struct ss_opening *openings, uint32_t opening_count)
+{
+    uint64_t begin = ss_now_ns();
+    enum ss_status status = SS_OK;
+    if (entry->number != stage->next_number)
+        status = ss_fail(SS_INVALID, "entry %" PRIu64 " came where %" PRIu64 " was due",
+                         entry->number, stage->next_number);
+    if (!status)
+        status = stage->device->health(stage->options.device);
+    if (!status)
+        status = take_kind(stage, entry, openings, opening_count);
+    if (status) {
+        status = ss_status_context(status, "rank %d: entry %" PRIu64, stage->options.rank,
+                                   entry->number);
+        report_failure(stage, entry->number);
+        return status;
+    }
+    stage->next_number++;
+    ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, ss_entry_kind_name(entry->kind),
+                  entry->kind <= SS_ENTRY_BATCH ? entry->model : -1, entry->number, begin,
+                  ss_now_ns());
+    return SS_OK;
+}
