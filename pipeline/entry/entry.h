@@ -110,7 +110,8 @@ struct ss_opening {
     const int32_t *prompt;
 };
 
-enum ss_finish { SS_FINISH_NONE, SS_FINISH_LENGTH, SS_FINISH_EOS, SS_FINISH_STOP };
+/* What the last stage says of a token; the sequence ends with any but NONE. */
+enum ss_ending { SS_ENDING_NONE, SS_ENDING_LENGTH, SS_ENDING_EOS, SS_ENDING_STOP };
 
 enum ss_report_kind {
     SS_REPORT_CHUNKS,     /* chunks [0, count) of the rank's part of load NUMBER are ready */
@@ -124,7 +125,7 @@ enum ss_report_kind {
 
 struct ss_report_token {
     uint16_t slot;
-    uint16_t finish; /* enum ss_finish */
+    uint16_t finish; /* enum ss_ending */
     int32_t token;
 };
 

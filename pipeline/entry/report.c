@@ -44,7 +44,7 @@ static const char *get_tokens(struct ss_message_reader *reader, struct ss_entry_
         tokens[i].slot = (uint16_t)ss_get(reader, 2);
         tokens[i].finish = (uint16_t)ss_get(reader, 2);
         tokens[i].token = (int32_t)ss_get(reader, 4);
-        if (tokens[i].finish > SS_FINISH_STOP)
+        if (tokens[i].finish > SS_ENDING_STOP)
             wrong = "a token's finish is unknown";
     }
     report->token_count = count;

@@ -57,7 +57,7 @@ static void stage_sample(struct flight *flight, const struct ss_batch_sequence *
         .seed = slot->opening.seed,
         .position = (int32_t)position,
     };
-    struct ending *ending = &flight->endings[index];
+    struct token_limits *ending = &flight->endings[index];
     *ending = (struct ending){
         .slot = sequence->slot,
         .position = position,
@@ -144,12 +144,12 @@ void ss_flight_wait_ended(void *argument)
                   flight->number, flight->wait_began_ns, now);
 }
 
-static enum ss_finish finish_of(const struct ending *ending, int32_t token)
+static enum ss_ending finish_of(const struct token_limits *ending, int32_t token)
 {
     for (uint32_t i = 0; i < ending->stop_id_count; i++)
         if (ending->stop_ids[i] == token)
-            return i < ending->eos_id_count ? SS_FINISH_EOS : SS_FINISH_STOP;
-    return ending->position + 1 >= ending->length_max ? SS_FINISH_LENGTH : SS_FINISH_NONE;
+            return i < ending->eos_id_count ? SS_ENDING_EOS : SS_ENDING_STOP;
+    return ending->position + 1 >= ending->length_max ? SS_ENDING_LENGTH : SS_ENDING_NONE;
 }
 
 void ss_flight_sampled(void *argument)

@@ -41,7 +41,7 @@ struct slot {
 };
 
 /* What the last stage checks of one sampled token. */
-struct ending {
+struct token_limits {
     uint16_t slot;
     uint32_t position, length_max;
     uint32_t stop_id_count, eos_id_count;
@@ -63,7 +63,7 @@ struct flight {
     int32_t *tokens;          /* sampled, on the host; part of STAGED's registration */
     float *logits;            /* for on_logits; null without */
 
-    struct ending *endings;
+    struct token_limits *endings;
     struct ss_report_token *report_tokens;
     uint64_t started_ns, wait_began_ns, waited_ns, computed_ns;
 };

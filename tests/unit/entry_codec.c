@@ -92,7 +92,7 @@ static const struct ss_entry entries[] = {
     {.number = 10, .kind = SS_ENTRY_STOP},
 };
 
-static const struct ss_report_token tokens[] = {{1, SS_FINISH_NONE, 5}, {2, SS_FINISH_EOS, -3}};
+static const struct ss_report_token tokens[] = {{1, SS_ENDING_NONE, 5}, {2, SS_ENDING_EOS, -3}};
 
 static const struct ss_report reports[] = {
     {.kind = SS_REPORT_CHUNKS, .rank = 3, .number = 4, .count = 5, .at_ns = 6},
