@@ -58,7 +58,7 @@ static void stage_sample(struct flight *flight, const struct ss_batch_sequence *
         .position = (int32_t)position,
     };
     struct token_limits *ending = &flight->endings[index];
-    *ending = (struct ending){
+    *ending = (struct token_limits){
         .slot = sequence->slot,
         .position = position,
         .length_max = slot->opening.length_max,
