@@ -1,0 +1,132 @@
+/* The plan that --check prints, and what it refuses. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/serve/catalog.h"
+
+static const char *bytes_text(uint64_t bytes, char text[32])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    int unit = 0;
+    while (value >= 1024 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, 32, unit && value < 100 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return text;
+}
+
+enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes)
+{
+    const struct ss_config *config = catalog->config;
+    int wrong = 0;
+    for (int i = 0; i < catalog->model_count; i++) {
+        for (int stage = 0; stage < catalog->pp; stage++) {
+            char need[32], shard[32], sequence[32], pool[32];
+            uint64_t shard_bytes = ss_catalog_shard_bytes(catalog, i, stage);
+            uint64_t sequence_bytes = ss_catalog_sequence_bytes(catalog, i, stage);
+            if (shard_bytes + sequence_bytes <= config->device.pool_bytes)
+                continue;
+            fprintf(mistakes,
+                    "%s:%d: model %s: a rank of stage %d needs %s (shard %s, one sequence of %u "
+                    "tokens %s), device.pool is %s\n",
+                    config->path, config->models[i].line, config->models[i].name, stage,
+                    bytes_text(shard_bytes + sequence_bytes, need), bytes_text(shard_bytes, shard),
+                    catalog->models[i].context_max, bytes_text(sequence_bytes, sequence),
+                    bytes_text(config->device.pool_bytes, pool));
+            wrong++;
+        }
+    }
+    if (!wrong)
+        return SS_OK;
+    return ss_fail(SS_INVALID,
+                   "%s: device.pool is too small: raise it, shorten a model's context, "
+                   "or use more ranks",
+                   config->path);
+}
+
+static void print_model(const struct ss_catalog *catalog, int index, FILE *file)
+{
+    const struct ss_catalog_model *model = &catalog->models[index];
+    uint64_t total = 0;
+    char text[32];
+    for (int stage = 0; stage < catalog->pp; stage++)
+        total += model->images[stage].bytes * (uint64_t)catalog->tp;
+    fprintf(file, "  %-20s %-6s %4s %3u layers  %10s  stages", model->config->name,
+            model->shape.family->name, ss_dtype_name(model->shape.dtype), model->shape.layers,
+            bytes_text(total, text));
+    for (int stage = 0; stage < catalog->pp; stage++)
+        fprintf(file, " %u",
+                model->partition.first_layer[stage + 1] - model->partition.first_layer[stage]);
+    if (model->config->synthetic && model->config->scale < 1)
+        fprintf(file, "  (%s, %.0f%% of its layers)", model->config->synthetic,
+                100 * model->config->scale);
+    fprintf(file, "%s\n", model->config->pin ? "  pinned" : "");
+}
+
+/* How many of the models fit beside each other on every rank, smallest first. */
+static int count_fitting(const struct ss_catalog *catalog)
+{
+    int best = catalog->model_count;
+    for (int stage = 0; stage < catalog->pp; stage++) {
+        uint64_t left = catalog->config->device.pool_bytes, last = 0;
+        int fitting = 0;
+        for (;;) {
+            uint64_t next = UINT64_MAX;
+            int same = 0;
+            for (int i = 0; i < catalog->model_count; i++) {
+                uint64_t bytes = ss_catalog_shard_bytes(catalog, i, stage);
+                if (bytes > last && bytes < next)
+                    next = bytes;
+            }
+            for (int i = 0; next != UINT64_MAX && i < catalog->model_count; i++)
+                same += ss_catalog_shard_bytes(catalog, i, stage) == next;
+            if (!same || next > left)
+                break;
+            uint64_t fit = left / next < (uint64_t)same ? left / next : (uint64_t)same;
+            fitting += (int)fit;
+            left -= fit * next;
+            last = next;
+        }
+        best = fitting < best ? fitting : best;
+    }
+    return best;
+}
+
+void ss_catalog_print(const struct ss_catalog *catalog, FILE *file)
+{
+    const struct ss_config *config = catalog->config;
+    char pool[32], page[32], each[32];
+    uint64_t arena = 0;
+    fprintf(file, "%s: tp %d x pp %d = %d ranks, device %s, pool %s per rank in pages of %s\n",
+            config->path, catalog->tp, catalog->pp, catalog->tp * catalog->pp, config->device.kind,
+            bytes_text(config->device.pool_bytes, pool),
+            bytes_text(config->device.page_bytes, page));
+    fprintf(file, "models:\n");
+    for (int i = 0; i < catalog->model_count; i++)
+        print_model(catalog, i, file);
+    fprintf(file, "bytes per rank:\n  %-20s", "");
+    for (int stage = 0; stage < catalog->pp; stage++)
+        fprintf(file, "  stage %-6d", stage);
+    fprintf(file, "\n");
+    for (int i = 0; i < catalog->model_count; i++) {
+        fprintf(file, "  %-20s", catalog->models[i].config->name);
+        for (int stage = 0; stage < catalog->pp; stage++)
+            fprintf(file, "  %-12s", bytes_text(ss_catalog_shard_bytes(catalog, i, stage), each));
+        fprintf(file, "\n");
+    }
+    fprintf(file, "  %-20s", "longest sequence");
+    for (int stage = 0; stage < catalog->pp; stage++) {
+        uint64_t longest = 0;
+        for (int i = 0; i < catalog->model_count; i++) {
+            uint64_t bytes = ss_catalog_sequence_bytes(catalog, i, stage);
+            longest = bytes > longest ? bytes : longest;
+        }
+        fprintf(file, "  %-12s", bytes_text(longest, each));
+        arena += ss_catalog_arena_bytes(catalog, stage) * (uint64_t)catalog->tp;
+    }
+    fprintf(file, "\nhost arena: %s\n", bytes_text(arena, each));
+    fprintf(file, "fits at once: %d of %d models (weights alone, smallest first)\n",
+            count_fitting(catalog), catalog->model_count);
+}
