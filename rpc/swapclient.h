@@ -87,9 +87,9 @@ SWAPCLIENT_API void swapclient_options_init(struct swapclient_options *options);
 SWAPCLIENT_API int swapclient_open(struct swapclient **out,
                                    const struct swapclient_options *options);
 
-/* Ends what is in flight (on_done is called from here, with SWAPCLIENT_E_CLOSED), tells the server
- * to cancel it if that takes no time, and frees everything, handles of requests included. No other
- * call may be under way. Null is allowed. */
+/* Ends what is in flight (on_done is called from here, with SWAPCLIENT_E_CLOSED; the server cancels
+ * what it finds without a client) and frees everything, handles of requests included. No other call
+ * may be under way. Null is allowed. */
 SWAPCLIENT_API void swapclient_close(struct swapclient *client);
 
 /* Some generated text and tokens, which need not correspond: text comes in whole characters. */

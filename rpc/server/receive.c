@@ -13,12 +13,14 @@ struct parcel {
     int frames; /* after the identity */
 };
 
-/* With HAS_ID false the answer names no request: the id may belong to one that lives. */
 static void refuse(struct ss_server *server, uint32_t client, const struct ss_wire_error *error)
 {
+    /* An answer with the id of a request that lives would be taken for the end of that one. */
+    bool has_id =
+        error->has_id && ss_table_find_live(&server->table, client, error->id) == SS_TABLE_NONE;
     struct ss_reply reply = {
         .kind = SS_REPLY_ERROR,
-        .has_id = error->has_id,
+        .has_id = has_id,
         .id = error->id,
         .error = {.code = error->code, .field = error->field, .message = error->message},
     };
@@ -60,7 +62,6 @@ static void handle_request(struct ss_server *server, uint32_t client,
 {
     struct ss_wire_error error = {.has_id = true, .id = request->id};
     if (ss_table_find_live(&server->table, client, request->id) != SS_TABLE_NONE) {
-        error.has_id = false;
         ss_wire_fail(&error, SS_ERROR_BAD_REQUEST, "id",
                      "id %llu is in use by a request of this client that is not answered yet",
                      (unsigned long long)request->id);

@@ -97,8 +97,10 @@ enum ss_status ss_request_decode(struct ss_frame *frame, const void *bytes, size
                                     .depth_max = SS_REQUEST_DEPTH_MAX,
                                     .items_max = SS_PROMPT_TOKENS_MAX + 1024};
     enum ss_status status = ss_frame_open(frame, bytes, size, &limits, &reader, error);
-    if (status)
+    if (status) {
+        error->has_id = ss_wire_scan_id(bytes, size, &error->id);
         return status;
+    }
     decode_envelope(&reader, &request);
     if (!reader.failed)
         switch (request.op) {

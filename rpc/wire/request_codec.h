@@ -12,7 +12,7 @@
 
 /* Decodes BYTES[SIZE] into *OUT, which borrows from BYTES and FRAME until FRAME is opened again or
  * closed. SS_INVALID, with ERROR in the form of an error answer, for whatever is wrong in form;
- * unknown keys are ignored. */
+ * unknown keys are ignored. ERROR has the frame's id wherever that could be found. */
 SS_MUST_CHECK enum ss_status ss_request_decode(struct ss_frame *frame, const void *bytes,
                                                size_t size, size_t bytes_max,
                                                struct ss_request *out, struct ss_wire_error *error);

@@ -1,6 +1,6 @@
 #include "rpc/wire/scan.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 #include "engine/base/assert.h"
 
@@ -128,4 +128,46 @@ enum ss_status ss_wire_scan(const void *bytes, size_t size, const struct ss_scan
                             "%zu bytes follow the end of the value at byte %zu", size - offset,
                             offset);
     return SS_OK;
+}
+
+/* The offset after the value at OFFSET; SIZE or more if it does not end before. */
+static size_t skip(const uint8_t *data, size_t size, size_t offset)
+{
+    uint64_t pending = 1;
+    while (pending > 0 && offset < size) {
+        struct header header;
+        if (!read_header(data + offset, size - offset, &header) ||
+            header.payload_bytes > size - offset || header.items > size - offset)
+            return size;
+        offset += header.header_bytes + (size_t)header.payload_bytes;
+        pending += header.items - 1;
+    }
+    return pending > 0 ? size : offset;
+}
+
+bool ss_wire_scan_id(const void *bytes, size_t size, uint64_t *id)
+{
+    static const uint8_t key[] = {0xa2, 'i', 'd'};
+    const uint8_t *data = bytes;
+    struct header header;
+    if (size == 0 || !read_header(data, size, &header) || !header.container)
+        return false;
+    size_t offset = header.header_bytes;
+    for (uint64_t pair = 0; pair < header.items / 2 && offset < size; pair++) {
+        bool found = size - offset >= sizeof key && memcmp(data + offset, key, sizeof key) == 0;
+        offset = skip(data, size, offset);
+        if (found && offset < size && data[offset] < 0x80) {
+            *id = data[offset];
+            return true;
+        }
+        if (found && offset < size && data[offset] >= 0xcc && data[offset] <= 0xcf) {
+            size_t length = (size_t)1 << (data[offset] - 0xcc);
+            if (size - offset - 1 < length)
+                return false;
+            *id = big_endian(data + offset + 1, length);
+            return true;
+        }
+        offset = skip(data, size, offset);
+    }
+    return false;
 }

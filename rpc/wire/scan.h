@@ -6,6 +6,7 @@
 #ifndef SS_RPC_WIRE_SCAN_H
 #define SS_RPC_WIRE_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,5 +27,10 @@ struct ss_scan_limits {
 SS_MUST_CHECK enum ss_status ss_wire_scan(const void *bytes, size_t size,
                                           const struct ss_scan_limits *limits,
                                           struct ss_wire_error *error);
+
+/* Looks for the unsigned integer under the key "id" of the outermost map, as far as BYTES can be
+ * walked: so that the answer to a frame that is too long or broken further on can still name its
+ * request. True if *ID was set. Allocates nothing. */
+bool ss_wire_scan_id(const void *bytes, size_t size, uint64_t *id);
 
 #endif
