@@ -19,7 +19,7 @@
 
 #define SS_STAGES_MAX   16
 #define SS_TP_MAX       16
-#define SS_STOP_IDS_MAX 16
+#define SS_STOP_IDS_MAX 72 /* eight eos ids and the 64 that a request may name */
 
 enum ss_entry_kind {
     SS_ENTRY_LOAD,    /* move chunks from the arena into free pages */

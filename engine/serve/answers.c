@@ -1,0 +1,162 @@
+/* What the controller decided about requests becomes answers to clients. Link thread. */
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/serve/live_internal.h"
+
+static void check_sent(enum ss_status status)
+{
+    if (status && status != SS_CANCELLED)
+        SS_WARNING("an answer could not be given to the server: %s", ss_status_message());
+}
+
+static void answer_error(struct ss_live *live, const struct ss_ticket *ticket,
+                         enum ss_error_code code, const char *text)
+{
+    check_sent(ss_server_reply_error(live->server, ticket->to, code, 0, "%s", text));
+}
+
+static void end_early(struct ss_live *live, struct ss_ticket *ticket, enum ss_end reason)
+{
+    struct ss_event event = {
+        .kind = SS_EVENT_CANCELLED, .request = ticket->handle, .reason = reason};
+    ss_live_feed_later(live, &event);
+}
+
+void ss_live_answer_token(struct ss_live *live, const struct ss_action *action)
+{
+    struct ss_ticket *ticket = ss_ticket_find(live->tickets, action->request);
+    if (!ticket || ticket->stopped)
+        return;
+    if (ticket->first_token_ns == 0)
+        ticket->first_token_ns = ss_now_ns();
+    enum ss_status status = ss_ticket_push(ticket, action->token);
+    if (status) {
+        SS_ERROR("an answer ends early: %s", ss_status_message());
+        ticket->stopped = true;
+    }
+    if (ticket->stream && !ticket->gone && !ticket->stopped) {
+        struct ss_piece piece = ss_ticket_unsent(ticket);
+        check_sent(ss_server_reply_tokens(live->server, ticket->to, &piece));
+        ss_ticket_sent(ticket);
+    }
+    if (ticket->stopped)
+        end_early(live, ticket, SS_END_STOP);
+}
+
+static bool is_finish(enum ss_end reason, enum ss_finish_reason *finish)
+{
+    switch (reason) {
+    case SS_END_LENGTH:
+        *finish = SS_FINISH_LENGTH;
+        return true;
+    case SS_END_EOS:
+        *finish = SS_FINISH_EOS;
+        return true;
+    case SS_END_STOP:
+        *finish = SS_FINISH_STOP;
+        return true;
+    case SS_END_CANCELLED:
+        *finish = SS_FINISH_CANCELLED;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void answer_finish(struct ss_live *live, struct ss_ticket *ticket,
+                          const struct ss_action *action, enum ss_finish_reason reason)
+{
+    uint64_t arrived = ticket->arrived_ns;
+    check_sent(ss_ticket_finish(ticket));
+    struct ss_finish finish = {
+        .rest = ss_ticket_unsent(ticket),
+        .reason = reason,
+        .usage = {.prompt_tokens = ticket->opening.prompt_count,
+                  .completion_tokens = ticket->completion_tokens},
+        .timing = {.queue_ns =
+                       action->first_scheduled_ns ? action->first_scheduled_ns - arrived : 0,
+                   .first_token_ns = ticket->first_token_ns ? ticket->first_token_ns - arrived : 0,
+                   .total_ns = ss_now_ns() - arrived,
+                   .cold = action->cold},
+    };
+    check_sent(ss_server_reply_finish(live->server, ticket->to, &finish));
+}
+
+/* The error that answers a request which ended or was refused for REASON. */
+static void answer_reason(struct ss_live *live, struct ss_ticket *ticket, enum ss_end reason)
+{
+    switch (reason) {
+    case SS_END_DEADLINE:
+        answer_error(live, ticket, SS_ERROR_DEADLINE_EXCEEDED, "the deadline has passed");
+        return;
+    case SS_END_OVERLOADED:
+        answer_error(live, ticket, SS_ERROR_OVERLOADED,
+                     "as many requests are waiting as limits.requests or limits.queue_per_model "
+                     "allow");
+        return;
+    case SS_END_TOO_LONG:
+        answer_error(live, ticket, SS_ERROR_TOO_LONG, "prompt and max_tokens exceed the context");
+        return;
+    case SS_END_DRAINING:
+        answer_error(live, ticket, SS_ERROR_DRAINING, "the server is draining");
+        return;
+    case SS_END_RANK_LOST:
+        answer_error(live, ticket, SS_ERROR_INTERNAL, "a rank was lost");
+        return;
+    default:
+        answer_error(live, ticket, SS_ERROR_INTERNAL, "the request ended without a reason");
+        return;
+    }
+}
+
+void ss_live_answer_end(struct ss_live *live, const struct ss_action *action)
+{
+    struct ss_ticket *ticket = ss_ticket_find(live->tickets, action->request);
+    enum ss_finish_reason finish;
+    if (!ticket)
+        return;
+    if (ticket->gone)
+        ; /* nobody is there to be told */
+    else if (is_finish(action->reason, &finish))
+        answer_finish(live, ticket, action, finish);
+    else
+        answer_reason(live, ticket, action->reason);
+    ss_ticket_release(live->tickets, ticket);
+}
+
+void ss_live_answer_refusal(struct ss_live *live, const struct ss_action *action)
+{
+    struct ss_ticket *ticket = ss_ticket_find(live->tickets, action->request);
+    if (!ticket)
+        return;
+    if (!ticket->gone)
+        answer_reason(live, ticket, action->reason);
+    ss_ticket_release(live->tickets, ticket);
+}
+
+void ss_live_answer_control(struct ss_live *live, const struct ss_action *action)
+{
+    struct ss_ticket *ticket = ss_ticket_find(live->tickets, action->request);
+    if (!ticket)
+        return;
+    if (!ticket->gone && action->ok)
+        check_sent(ss_server_reply_ok(live->server, ticket->to));
+    else if (!ticket->gone)
+        answer_error(live, ticket, SS_ERROR_BUSY,
+                     ticket->op == SS_OP_LOAD
+                         ? "the model does not fit beside what is pinned or in use"
+                         : "the model is pinned or in use");
+    ss_ticket_release(live->tickets, ticket);
+}
+
+void ss_live_answer_drained(struct ss_live *live)
+{
+    for (struct ss_ticket *ticket = ss_ticket_next(live->tickets, 0); ticket;
+         ticket = ss_ticket_next(live->tickets, ticket)) {
+        if (ticket->op != SS_OP_DRAIN && ticket->op != SS_OP_SHUTDOWN)
+            continue;
+        if (!ticket->gone)
+            check_sent(ss_server_reply_ok(live->server, ticket->to));
+        ss_ticket_release(live->tickets, ticket);
+    }
+}

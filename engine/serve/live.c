@@ -1,0 +1,364 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/memory.h"
+#include "engine/serve/keys.h"
+#include "engine/serve/live_internal.h"
+
+#define ACTIONS_MAX     256
+#define EVENTS_PER_FEED 64
+#define CONTROL_TICKETS 64
+
+static const struct ss_opening *find_opening(void *user, uint64_t request)
+{
+    struct ss_live *live = user;
+    struct ss_ticket *ticket = ss_ticket_find(live->tickets, request);
+    SS_ASSERT(ticket);
+    return &ticket->opening;
+}
+
+void ss_live_fail(struct ss_live *live)
+{
+    live->failed = true;
+    if (live->rank && !live->leaving)
+        ss_rank_leave(live->rank);
+    live->leaving = true;
+}
+
+static void send_entry(struct ss_live *live, const struct ss_entry *entry)
+{
+    struct ss_link *link = live->options.link;
+    size_t bytes;
+    enum ss_status status =
+        ss_entry_encode(entry, find_opening, live, live->message, live->message_bytes_max, &bytes);
+    for (int peer = 0; peer < live->options.catalog->tp && !status; peer++)
+        status = link->table->post(link, peer, live->message, bytes);
+    if (status) {
+        SS_ERROR("entry %" PRIu64 " could not be sent: %s", entry->number, ss_status_message());
+        ss_live_fail(live);
+        return;
+    }
+    live->last_entry = entry->number;
+    if (entry->kind == SS_ENTRY_LOAD)
+        ss_hiding_load_sent(live->hiding, entry->number, ss_now_ns());
+}
+
+static void stop_ranks(struct ss_live *live)
+{
+    struct ss_entry stop = {.number = live->last_entry + 1, .kind = SS_ENTRY_STOP};
+    ss_live_answer_drained(live);
+    if (!live->leaving && !live->failed)
+        send_entry(live, &stop);
+    live->leaving = true;
+}
+
+static void carry_out(struct ss_live *live, const struct ss_action *action)
+{
+    switch (action->kind) {
+    case SS_ACTION_SEND:
+        send_entry(live, &action->entry);
+        return;
+    case SS_ACTION_TOKEN:
+        ss_live_answer_token(live, action);
+        return;
+    case SS_ACTION_END:
+        ss_live_answer_end(live, action);
+        return;
+    case SS_ACTION_REFUSE:
+        ss_live_answer_refusal(live, action);
+        return;
+    case SS_ACTION_TIMER:
+        live->timer_ns = action->at_ns;
+        return;
+    case SS_ACTION_CONTROL_DONE:
+        ss_live_answer_control(live, action);
+        return;
+    case SS_ACTION_DRAINED:
+        stop_ranks(live);
+        return;
+    }
+}
+
+static void feed(struct ss_live *live, const struct ss_event *events, uint32_t count)
+{
+    struct ss_event later[EVENTS_PER_FEED];
+    for (;;) {
+        uint32_t made = ss_controller_step(live->controller, ss_now_ns(), events, count,
+                                           live->actions, ACTIONS_MAX);
+        for (uint32_t i = 0; i < made; i++)
+            carry_out(live, &live->actions[i]);
+        if (made == ACTIONS_MAX) {
+            count = 0;
+            continue;
+        }
+        if (live->pending_count == 0)
+            return;
+        count = live->pending_count < EVENTS_PER_FEED ? live->pending_count : EVENTS_PER_FEED;
+        live->pending_count -= count;
+        memcpy(later, live->pending + live->pending_count, count * sizeof *later);
+        events = later;
+    }
+}
+
+void ss_live_feed_later(struct ss_live *live, const struct ss_event *event)
+{
+    SS_ASSERT(live->pending_count < live->pending_max);
+    live->pending[live->pending_count++] = *event;
+}
+
+static void start_drain(struct ss_live *live)
+{
+    struct ss_event event = {.kind = SS_EVENT_DRAIN};
+    if (live->draining)
+        return;
+    live->draining = true;
+    SS_INFO("draining: accepted requests are answered, new ones refused");
+    feed(live, &event, 1);
+}
+
+static void cancel_all(struct ss_live *live)
+{
+    for (struct ss_ticket *ticket = ss_ticket_next(live->tickets, 0); ticket;
+         ticket = ss_ticket_next(live->tickets, ticket)) {
+        struct ss_event event = {
+            .kind = SS_EVENT_CANCELLED, .request = ticket->handle, .reason = SS_END_CANCELLED};
+        if (ticket->op == SS_OP_SUBMIT)
+            feed(live, &event, 1);
+    }
+}
+
+/* Turns what lies in the inbox into an event; false where it was dealt with here. */
+static bool event_of(struct ss_live *live, const struct inbox_item *item, struct ss_event *event)
+{
+    struct ss_ticket *ticket =
+        item->kind == INBOX_ARRIVED ? item->ticket : ss_ticket_find_reply(live->tickets, item->to);
+    if (!ticket)
+        return false;
+    *event = (struct ss_event){.request = ticket->handle, .model = ticket->model};
+    if (item->kind != INBOX_ARRIVED) {
+        ticket->gone |= item->kind == INBOX_GONE;
+        event->kind = SS_EVENT_CANCELLED;
+        event->reason = SS_END_CANCELLED;
+        return ticket->op == SS_OP_SUBMIT;
+    }
+    switch (ticket->op) {
+    case SS_OP_SUBMIT:
+        event->kind = SS_EVENT_ARRIVED;
+        event->prompt_tokens = ticket->opening.prompt_count;
+        event->max_tokens = ticket->opening.length_max - ticket->opening.prompt_count;
+        event->deadline_ns = ticket->deadline_ns;
+        return true;
+    case SS_OP_LOAD:
+    case SS_OP_DROP:
+        event->kind = ticket->op == SS_OP_LOAD ? SS_EVENT_WANT_LOAD : SS_EVENT_WANT_DROP;
+        return true;
+    case SS_OP_STATUS:
+        ss_live_answer_status(live, ticket->to);
+        break;
+    case SS_OP_MODELS:
+        ss_live_answer_models(live, ticket->to);
+        break;
+    case SS_OP_DRAIN:
+        start_drain(live);
+        return false; /* answered when the drain is over */
+    case SS_OP_SHUTDOWN:
+        cancel_all(live);
+        start_drain(live);
+        return false;
+    case SS_OP_CANCEL:
+    case SS_OPS:
+        break;
+    }
+    ss_ticket_release(live->tickets, ticket);
+    return false;
+}
+
+static void empty_inbox(struct ss_live *live)
+{
+    for (;;) {
+        struct inbox_item items[EVENTS_PER_FEED];
+        struct ss_event events[EVENTS_PER_FEED];
+        uint32_t count = 0;
+        pthread_mutex_lock(&live->inbox_lock);
+        size_t taken = live->inbox_count < EVENTS_PER_FEED ? live->inbox_count : EVENTS_PER_FEED;
+        memcpy(items, live->inbox, taken * sizeof *items);
+        live->inbox_count -= taken;
+        memmove(live->inbox, live->inbox + taken, live->inbox_count * sizeof *items);
+        pthread_mutex_unlock(&live->inbox_lock);
+        if (taken == 0)
+            return;
+        for (size_t i = 0; i < taken; i++)
+            count += event_of(live, &items[i], &events[count]);
+        if (count)
+            feed(live, events, count);
+    }
+}
+
+void ss_live_on_report(void *user, const struct ss_report *report)
+{
+    struct ss_live *live = user;
+    struct ss_event event = {.kind = SS_EVENT_REPORT, .report = report};
+    struct rank_counters *counters = &live->counters[report->rank];
+    counters->bytes_to_device = report->bytes_to_device;
+    counters->bytes_to_host = report->bytes_to_host;
+    if (report->kind == SS_REPORT_LOAD_ENDED)
+        ss_hiding_load_ended(live->hiding, report->number, report->at_ns);
+    if (report->kind == SS_REPORT_DONE && report->started_ns)
+        ss_hiding_busy(live->hiding, report->rank, report->started_ns, report->at_ns,
+                       report->waited_ns);
+    if (report->kind == SS_REPORT_FAILED) {
+        SS_ERROR("rank %u failed: %.*s", report->rank, (int)report->message_bytes, report->message);
+        event = (struct ss_event){.kind = SS_EVENT_RANK_LOST, .rank = report->rank};
+        feed(live, &event, 1);
+        ss_live_fail(live);
+        return;
+    }
+    feed(live, &event, 1);
+}
+
+uint64_t ss_live_on_turn(void *user)
+{
+    struct ss_live *live = user;
+    uint64_t now = ss_now_ns();
+    if (atomic_load(&live->drain_asked))
+        start_drain(live);
+    empty_inbox(live);
+    if (live->timer_ns && now >= live->timer_ns) {
+        struct ss_event event = {.kind = SS_EVENT_TIMER};
+        live->timer_ns = 0;
+        feed(live, &event, 1);
+    }
+    return live->timer_ns ? live->timer_ns : UINT64_MAX;
+}
+
+static enum ss_status create_controller(struct ss_live *live)
+{
+    const struct ss_catalog *catalog = live->options.catalog;
+    struct ss_controller_model *models;
+    struct ss_controller_options options;
+    enum ss_status status =
+        ss_alloc(&models, (size_t)catalog->model_count, sizeof *models, "controller models");
+    if (status)
+        return status;
+    ss_catalog_controller_options(catalog, models, &options);
+    status = ss_controller_create(&options, &live->controller);
+    ss_free(models);
+    return status;
+}
+
+static enum ss_status create_server(struct ss_live *live)
+{
+    const struct ss_config *config = live->config;
+    static const struct ss_server_callbacks callbacks = {.on_request = ss_live_on_request,
+                                                         .on_cancel = ss_live_on_cancel,
+                                                         .on_gone = ss_live_on_gone};
+    struct ss_server_config server;
+    struct ss_keys keys = {0};
+    ss_server_config_default(&server);
+    server.endpoints = (const char *const *)config->server.endpoints;
+    server.endpoint_count = (size_t)config->server.endpoint_count;
+    server.requests_max = config->limits.requests_max;
+    server.clients_max = (uint32_t)config->server.clients_max;
+    server.request_bytes_max = config->server.frame_bytes_max;
+    server.client_buffer_bytes_max = config->server.client_buffer_bytes_max;
+    enum ss_status status = ss_keys_read(config, &keys);
+    if (status)
+        return status;
+    server.curve_secret_key = keys.secret;
+    server.curve_client_keys = (const char *const *)keys.clients;
+    server.curve_client_key_count = keys.client_count;
+    status = ss_server_create(&live->server, &server, &callbacks, live);
+    ss_keys_release(&keys);
+    return status;
+}
+
+static enum ss_status create_tables(struct ss_live *live)
+{
+    const struct ss_catalog *catalog = live->options.catalog;
+    size_t ranks = (size_t)(catalog->tp * catalog->pp);
+    uint32_t tickets = live->config->limits.requests_max + CONTROL_TICKETS;
+    live->inbox_room = 256;
+    live->pending_max = tickets + EVENTS_PER_FEED;
+    live->message_bytes_max = ss_catalog_message_bytes_max(catalog);
+    enum ss_status status =
+        ss_alloc(&live->counters, ranks, sizeof *live->counters, "rank counters");
+    if (!status)
+        status = ss_alloc(&live->actions, ACTIONS_MAX, sizeof *live->actions, "actions");
+    if (!status)
+        status = ss_alloc(&live->pending, live->pending_max, sizeof *live->pending, "events");
+    if (!status)
+        status = ss_alloc(&live->message, 1, live->message_bytes_max, "message");
+    if (!status)
+        status = ss_alloc(&live->inbox, live->inbox_room, sizeof *live->inbox, "inbox");
+    if (!status)
+        status = ss_tickets_create(tickets, &live->tickets);
+    if (!status)
+        status = ss_hiding_create((int)ranks, &live->hiding);
+    return status;
+}
+
+enum ss_status ss_live_create(const struct ss_live_options *options, struct ss_live **out)
+{
+    struct ss_live *live;
+    enum ss_status status = ss_alloc(&live, 1, sizeof *live, "live loop");
+    if (status)
+        return status;
+    live->options = *options;
+    live->config = options->catalog->config;
+    live->started_ns = ss_now_ns();
+    pthread_mutex_init(&live->inbox_lock, 0);
+    status = create_tables(live);
+    if (!status)
+        status = create_controller(live);
+    if (!status)
+        status = create_server(live);
+    if (status) {
+        ss_live_destroy(live);
+        return status;
+    }
+    *out = live;
+    return SS_OK;
+}
+
+void ss_live_destroy(struct ss_live *live)
+{
+    if (!live)
+        return;
+    ss_server_destroy(live->server);
+    if (live->controller)
+        ss_controller_destroy(live->controller);
+    ss_tickets_destroy(live->tickets);
+    ss_hiding_destroy(live->hiding);
+    pthread_mutex_destroy(&live->inbox_lock);
+    ss_free(live->counters);
+    ss_free(live->actions);
+    ss_free(live->pending);
+    ss_free(live->message);
+    ss_free(live->inbox);
+    ss_free(live);
+}
+
+enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank)
+{
+    live->rank = rank;
+    return ss_server_start(live->server);
+}
+
+void ss_live_ask_drain(struct ss_live *live)
+{
+    atomic_store(&live->drain_asked, true);
+    live->options.link->table->wake(live->options.link);
+}
+
+bool ss_live_failed(const struct ss_live *live)
+{
+    return live->failed;
+}
+
+const char *ss_live_endpoint(const struct ss_live *live, size_t index)
+{
+    return ss_server_endpoint(live->server, index);
+}
