@@ -126,6 +126,26 @@ def report(name: str, dtypes: list[str], models: list[PreTrainedModel],
               f"{kinds} kinds of token, error against fp64 {error:.1e}", flush=True)
 
 
+def check_old_config(model: PreTrainedModel, prompt: list[int]) -> None:
+    """Writes llama-tiny's config as files before transformers 5 had it: the same model."""
+    source = families.MODELS / "llama-tiny"
+    config = json.loads((source / "config.json").read_text())
+    rope = config.pop("rope_parameters")
+    config |= {"torch_dtype": config.pop("dtype"), "rope_theta": rope.pop("rope_theta"),
+               "rope_scaling": rope, "transformers_version": "4.43.0"}
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (families.HERE / "configs").mkdir(exist_ok=True)
+    (families.HERE / "configs" / "llama-tiny-old.json").write_text(text)
+    with tempfile.TemporaryDirectory() as scratch:
+        cast.cast(source, Path(scratch), "fp32")
+        (Path(scratch) / "config.json").write_text(text)
+        old = load(Path(scratch))
+    ids = torch.tensor([prompt])
+    with torch.no_grad():
+        if not torch.equal(model(ids).logits, old(ids).logits):
+            raise SystemExit("the old form of llama-tiny's config gives other logits")
+
+
 def trained(name: str) -> None:
     source = families.MODELS / name
     dtypes = ["fp32", "fp16", "bf16"]
@@ -137,6 +157,8 @@ def trained(name: str) -> None:
     for i, dtype in enumerate(dtypes):
         write(source, name, dtype, models[i], [(p, paths[i]) for p, paths in chosen])
     report(name, dtypes, models, chosen)
+    if name == "llama-tiny":
+        check_old_config(models[0], chosen[-1][0].ids)
 
 
 def variant(name: str) -> None:

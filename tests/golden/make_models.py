@@ -94,7 +94,7 @@ def save(spec: families.Trained, model: PreTrainedModel) -> None:
 
 def show(spec: families.Trained, model: PreTrainedModel) -> None:
     tokenizer = Tokenizer.from_file(str(families.MODELS / spec.name / "tokenizer.json"))
-    for document in corpus.load(spec.corpus)[5:200:60]:
+    for document in corpus.load(spec.corpus)[5:150:40]:
         ids = tokenizer.encode(document[:40]).ids
         with torch.no_grad():
             for _ in range(60):

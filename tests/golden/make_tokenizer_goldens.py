@@ -78,6 +78,9 @@ def features() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
         tokenizer = Tokenizer.from_file(str(path))
+        for token in content["added_tokens"]:
+            if tokenizer.token_to_id(token["content"]) != token["id"]:
+                raise SystemExit(f"{name}: {token['content']} does not get its id {token['id']}")
         used = sorted(tokenizer.get_vocab().values())
         encodes = [_encode(tokenizer, t[:30], t) for t in tiny_tokenizers.TEXTS]
         decodes = [_decode(tokenizer, [i]) for i in used]

@@ -12,12 +12,14 @@ import families
 import make_variants
 
 GREEDY_TOKENS = 48
-OWN_WORDS = (
-    "What does this licence say about", "Can I sell a copy of the program?", "The author of",
-    "How do I undo a commit?", "My branch is", "A merge conflict", "Once upon a time",
-    "This warning means", "Why is my variable undefined?", "In the beginning", "Hello, world",
-    "Help! I've lost 3 files", "Thanks; that's all.", "Dear reader,", "Note that",
-)
+OWN_WORDS = {
+    "licences": ("You may not sell", "A copy of the program must", "This licence applies to any",
+                 "If you modify the library", "The warranty", "The author of", "Free software is"),
+    "perl": ("You tried to open a file", "You wrote a regular expression that",
+             "You used a variable", "The subroutine", "Perl was unable to", "This warning means"),
+    "git": ("To undo a commit", "The merge conflict", "A branch is", "If the working tree has changes",
+            "Use this command to", "When you push to a remote repository", "The index"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,25 @@ def of_trained(spec: families.Trained) -> list[Slot]:
     tokenizer = Tokenizer.from_file(str(families.MODELS / spec.name / "tokenizer.json"))
     documents = corpus.load(spec.corpus)[:150]
     rng = random.Random(41)
+    encoded = tokenizer.encode_batch(documents, add_special_tokens=False)
+    stream = [[*e.ids, *spec.between] for e in encoded]  # as in training
     rng.shuffle(documents)
-    ids = [i for d in documents for i in (*tokenizer.encode(d).ids, *spec.between[:1])]
     full = 256 - GREEDY_TOKENS  # the last position that opt-tiny has
     texts = {
         "short": [" ".join(d.split()[:3]) for d in documents[:30]],
         "sentence": [" ".join(d.split()[:12]) for d in documents[30:60]],
-        "own words": list(OWN_WORDS),
+        "own words": list(OWN_WORDS[spec.corpus]),
         "paragraph": [d[:240] for d in documents[60:90]],
     }
-    starts = [d.ids[0] for d in tokenizer.encode_batch(documents, add_special_tokens=False)]
-    singles = ([spec.bos] if spec.bos is not None else []) + starts
+    bos = [] if spec.bos is None else [spec.bos]
+    singles = bos + [e.ids[0] for e in encoded]
     slots = [Slot("one token", [Prompt("one token", [i]) for i in singles[:30]])]
     slots += [Slot(n, [_of_text(n, tokenizer, t) for t in candidates])
               for n, candidates in texts.items()]
     for name, count in (("hundred", 100), ("to the last position", full)):
-        begin = [rng.randrange(len(ids) - count) for _ in range(30)]
-        slots.append(Slot(name, [Prompt(name, ids[b:b + count]) for b in begin]))
+        begin = rng.sample(range(100), 30)
+        runs = [bos + [i for ids in stream[b:b + 20] for i in ids] for b in begin]
+        slots.append(Slot(name, [Prompt(name, ids[:count]) for ids in runs]))
     mixed = [_random_ids(rng, tokenizer.get_vocab_size(), 37) for _ in range(60)]
     return slots + [Slot("random ids", [Prompt("random ids", m) for m in mixed])]
 

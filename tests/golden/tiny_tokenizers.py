@@ -79,7 +79,7 @@ def _whole_words(ignore_merges: bool) -> Json:
 def _prefix_space() -> Json:
     made = _base()
     made["pre_tokenizer"] = _byte_level(prefix_space=True)
-    made["added_tokens"] = [_added("[X]", 300), _added("<s>", 301, special=True)]
+    made["added_tokens"] = [_added("[X]", 277), _added("<s>", 278, special=True)]
     return made
 
 
@@ -94,16 +94,20 @@ def _flags(normalizer: Json | None) -> Json:
         ("[X", {"normalized": True}), ("é", {}), ("[CAFÉ]", {"normalized": True}),
         ("hello", {"normalized": True, "single_word": True}),
     ]
-    made["added_tokens"] = [_added(t, first + i, **f) for i, (t, f) in enumerate(tokens)]
-    # An added token may repeat one of the vocabulary, with that one's id.
-    made["added_tokens"][-1]["id"] = made["model"]["vocab"]["hello"]
+    for content, flags in tokens:
+        # An added token may repeat one of the vocabulary ("é", "hello"), with that one's id.
+        number = made["model"]["vocab"].get(content, first)
+        first += number == first
+        made["added_tokens"].append(_added(content, number, **flags))
     made["added_tokens"].sort(key=lambda token: token["id"])
     return made
 
 
 def _gap() -> Json:
-    """Ids that no token has; a template with a token behind the text, too."""
+    """Ids that no token has (277 to 399, and more); a template with a token behind the text, too."""
     made = _base()
+    vocab = made["model"]["vocab"]
+    vocab.update({"<s>": 400, "</s>": 410, "<gap>": 500})
     made["added_tokens"] = [_added("<s>", 400, special=True), _added("</s>", 410, special=True),
                             _added("<gap>", 500)]
     made["post_processor"] = {
