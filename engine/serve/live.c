@@ -347,6 +347,11 @@ enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank)
     return ss_server_start(live->server);
 }
 
+void ss_live_stop(struct ss_live *live)
+{
+    ss_server_stop(live->server);
+}
+
 void ss_live_ask_drain(struct ss_live *live)
 {
     atomic_store(&live->drain_asked, true);

@@ -137,7 +137,8 @@ struct ss_report {
     uint64_t at_ns;                 /* when it became so, on the rank's clock */
     uint64_t started_ns, waited_ns; /* done batch: start of its compute; wait for chunks and
                                        peers inside it */
-    uint64_t bytes_to_device, bytes_to_host; /* moved by the rank so far */
+    uint64_t bytes_to_device;       /* weights loaded by the rank so far */
+    uint64_t bytes_to_host;         /* weights that its drops copied back so far */
     uint32_t token_count;
     const struct ss_report_token *tokens;
     uint32_t message_bytes;
@@ -174,7 +175,8 @@ SS_MUST_CHECK enum ss_status ss_report_decode(const void *message, size_t bytes,
                                               struct ss_entry_storage *storage,
                                               struct ss_report *report);
 
-/* The first byte of a message tells entries from reports. */
-enum ss_message_kind { SS_MESSAGE_ENTRY = 'e', SS_MESSAGE_REPORT = 'r' };
+/* The first byte of a message tells what it is. A drain is that byte alone: a rank was asked, by a
+ * signal, to end in order. */
+enum ss_message_kind { SS_MESSAGE_ENTRY = 'e', SS_MESSAGE_REPORT = 'r', SS_MESSAGE_DRAIN = 'd' };
 
 #endif

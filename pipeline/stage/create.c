@@ -416,6 +416,8 @@ void ss_stage_destroy(struct ss_stage *stage)
         stage->device->free(stage->options.device, stage->allocations[i]);
     ss_free(stage->allocations);
     ss_free(stage->load_chunks);
+    ss_free(stage->loads);
+    ss_free(stage->load_chunk_bytes);
     ss_free(stage->page_last_use);
     ss_free(stage->slot_blocks);
     ss_free(stage->slots);

@@ -87,6 +87,15 @@ struct workspace {
     uint32_t vocab_max;
 };
 
+/* A load under way, for counting and the trace; the transfer thread's once it is queued. */
+struct load {
+    atomic_bool used;
+    uint64_t number, begun_ns;
+    uint16_t model;
+    int counted;           /* chunks */
+    uint64_t *chunk_bytes; /* of each chunk of the load */
+};
+
 /* Work that is reported when a stream has passed it: spills, moves, drops that copy back. */
 struct completion {
     struct ss_stage *stage;
@@ -109,6 +118,9 @@ struct ss_stage {
 
     struct ss_transfer *transfer;
     struct ss_transfer_chunk *load_chunks; /* room to build one load */
+    struct load *loads;                    /* [loads_in_flight] */
+    uint64_t *load_chunk_bytes;            /* storage of their chunk_bytes */
+    atomic_uint_fast64_t loaded_bytes, copied_back_bytes;
 
     ss_device_address pool;
     uint32_t page_count;

@@ -76,6 +76,10 @@ static enum ss_status take_message(struct ss_rank *rank, int peer, size_t bytes)
     struct ss_report report;
     if (bytes > 0 && rank->buffer[0] == SS_MESSAGE_ENTRY)
         return take_entry(rank, bytes);
+    if (bytes == 1 && rank->buffer[0] == SS_MESSAGE_DRAIN && rank->options.on_drain) {
+        rank->options.on_drain(rank->options.user);
+        return SS_OK;
+    }
     if (!rank->options.on_report)
         return ss_fail(SS_INVALID, "rank %d sent a report to rank %d, which has no controller",
                        peer, rank->options.link->rank);
@@ -117,6 +121,13 @@ enum ss_status ss_rank_run(struct ss_rank *rank)
             link->table->wait(link, until);
     }
     return status;
+}
+
+enum ss_status ss_rank_ask_drain(struct ss_rank *rank)
+{
+    const unsigned char message = SS_MESSAGE_DRAIN;
+    struct ss_link *link = rank->options.link;
+    return link->table->post(link, CONTROLLER_RANK, &message, sizeof message);
 }
 
 void ss_rank_post_report(void *user, const struct ss_report *report)

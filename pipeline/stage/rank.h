@@ -20,6 +20,7 @@ struct ss_rank_options {
     size_t message_bytes_max;
     /* The controller's rank only: takes a report; REPORT lives during the call. Link thread. */
     void (*on_report)(void *user, const struct ss_report *report);
+    void (*on_drain)(void *user); /* the controller's rank only: some rank was asked to end */
     /* Called once per turn of the loop, before it sleeps; returns the time until which it may
      * sleep. Link thread. Null: none. */
     uint64_t (*on_turn)(void *user);
@@ -36,8 +37,11 @@ SS_MUST_CHECK enum ss_status ss_rank_run(struct ss_rank *rank);
 /* Makes ss_rank_run() return at its next turn. Link thread. */
 void ss_rank_leave(struct ss_rank *rank);
 
-/* Posts a report to the controller, rank 0. Any thread; for ss_stage_options.report, with the link
- * as USER's meaning: see ss_rank_reporter. */
+/* Tells the controller's rank that this one was asked to end. Link thread. */
+SS_MUST_CHECK enum ss_status ss_rank_ask_drain(struct ss_rank *rank);
+
+/* Posts reports to the controller's rank: ss_stage_options.report with a ss_rank_reporter as its
+ * user. Any thread. */
 struct ss_rank_reporter {
     struct ss_link *link;
 };

@@ -6,8 +6,8 @@
 void ss_stage_report_full(struct ss_stage *stage, struct ss_report *report)
 {
     report->rank = (uint16_t)stage->options.rank;
-    report->bytes_to_device = ss_device_bytes_to_device(stage->options.device);
-    report->bytes_to_host = ss_device_bytes_to_host(stage->options.device);
+    report->bytes_to_device = atomic_load(&stage->loaded_bytes);
+    report->bytes_to_host = atomic_load(&stage->copied_back_bytes);
     stage->options.report(stage->options.user, report);
 }
 

@@ -89,6 +89,33 @@ static enum ss_status place(struct ss_stage *stage, const struct ss_entry *entry
     return SS_OK;
 }
 
+static struct load *find_load(struct ss_stage *stage, uint64_t number)
+{
+    for (uint32_t i = 0; i < stage->options.limits.loads_in_flight; i++)
+        if (atomic_load(&stage->loads[i].used) && stage->loads[i].number == number)
+            return &stage->loads[i];
+    return 0;
+}
+
+static enum ss_status begin_load(struct ss_stage *stage, const struct ss_entry *entry, int count)
+{
+    for (uint32_t i = 0; i < stage->options.limits.loads_in_flight; i++) {
+        struct load *load = &stage->loads[i];
+        if (atomic_load(&load->used))
+            continue;
+        load->number = entry->number;
+        load->begun_ns = ss_now_ns();
+        load->model = entry->model;
+        load->counted = 0;
+        for (int chunk = 0; chunk < count; chunk++)
+            load->chunk_bytes[chunk] = stage->load_chunks[chunk].bytes;
+        atomic_store(&load->used, true);
+        return SS_OK;
+    }
+    return ss_fail(SS_FULL, "load: more than %" PRIu32 " loads in flight",
+                   stage->options.limits.loads_in_flight);
+}
+
 enum ss_status ss_stage_load(struct ss_stage *stage, const struct ss_entry *entry)
 {
     int count = 0;
@@ -104,8 +131,26 @@ enum ss_status ss_stage_load(struct ss_stage *stage, const struct ss_entry *entr
         ss_stage_report(stage, SS_REPORT_LOAD_ENDED, entry->number, 0);
         return SS_OK;
     }
-    return ss_transfer_load(stage->transfer, entry->number, (enum ss_lane)entry->lane,
-                            stage->load_chunks, count);
+    enum ss_status status = begin_load(stage, entry, count);
+    if (!status)
+        status = ss_transfer_load(stage->transfer, entry->number, (enum ss_lane)entry->lane,
+                                  stage->load_chunks, count);
+    return status;
+}
+
+/* Counts the chunks that are new since the last call: a load's own, in the order of its list. */
+static void count_arrived(struct ss_stage *stage, struct load *load, int count, uint64_t now_ns)
+{
+    if (count <= load->counted)
+        return;
+    uint64_t bytes = 0;
+    for (int i = load->counted; i < count; i++)
+        bytes += load->chunk_bytes[i];
+    atomic_fetch_add(&stage->loaded_bytes, bytes);
+    ss_trace_span(stage->options.trace, SS_TRACE_LOADS, "load", load->model, load->number,
+                  load->begun_ns, now_ns);
+    load->begun_ns = now_ns;
+    load->counted = count;
 }
 
 void ss_stage_arrived(void *user, uint64_t number, int count, uint64_t now_ns)
@@ -113,6 +158,7 @@ void ss_stage_arrived(void *user, uint64_t number, int count, uint64_t now_ns)
     struct ss_stage *stage = user;
     struct ss_report report = {
         .kind = SS_REPORT_CHUNKS, .number = number, .count = (uint32_t)count, .at_ns = now_ns};
+    count_arrived(stage, find_load(stage, number), count, now_ns);
     ss_stage_report_full(stage, &report);
 }
 
@@ -126,6 +172,7 @@ void ss_stage_load_ended(void *user, uint64_t number, int count, enum ss_status 
     if (status && status != SS_CANCELLED)
         SS_ERROR("load %" PRIu64 " ended after %d chunks: %s", number, count,
                  ss_status_name(status));
+    atomic_store(&find_load(stage, number)->used, false);
     ss_stage_report_full(stage, &report);
 }
 
@@ -142,6 +189,8 @@ static enum ss_status copy_back(struct ss_stage *stage, struct stage_model *mode
         status = stage->device->copy_to_host(
             stage->unload, (unsigned char *)model->given.base + chunk->offset,
             ss_stage_page_address(stage, resident->page), chunk->bytes);
+    if (!status)
+        atomic_fetch_add(&stage->copied_back_bytes, chunk->bytes);
     return status;
 }
 

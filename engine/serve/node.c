@@ -1,0 +1,344 @@
+#include "engine/serve/node.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/memory.h"
+#include "engine/serve/progress.h"
+#include "swap/arena.h"
+#include "swap/device/device.h"
+#include "swap/fill.h"
+
+#define FD_TIMEOUT_MS   20000
+#define TRACE_SPANS_MAX (1u << 18)
+#define SAID_BYTES      400
+
+enum ss_status ss_agree(struct ss_link *link, enum ss_status status)
+{
+    struct said {
+        int status;
+        char message[SAID_BYTES];
+    } mine = {.status = (int)status}, *all;
+    char joined[SS_MESSAGE_BYTES] = "";
+    if (status)
+        snprintf(mine.message, sizeof mine.message, "%s", ss_status_message());
+    enum ss_status gathered = ss_alloc(&all, (size_t)link->ranks, sizeof *all, "agreement");
+    if (!gathered)
+        gathered = link->table->all_gather(link, &mine, sizeof mine, all);
+    if (gathered) {
+        return gathered;
+    }
+    int first_bad = 0;
+    for (int rank = 0; rank < link->ranks; rank++) {
+        size_t used = strlen(joined);
+        if (!all[rank].status)
+            continue;
+        first_bad = first_bad ? first_bad : all[rank].status;
+        if (!strstr(joined, all[rank].message))
+            snprintf(joined + used, sizeof joined - used, "%srank %d: %s", used ? "\n" : "", rank,
+                     all[rank].message);
+    }
+    ss_free(all);
+    return first_bad ? ss_fail((enum ss_status)first_bad, "%s", joined) : SS_OK;
+}
+
+/* Where this rank's part of its node's arena begins, and the arena's whole size. */
+static void place_shards(const struct ss_node *node, size_t *offset, size_t *total, int *leader,
+                         int *followers)
+{
+    struct ss_link *link = node->link;
+    *total = *offset = 0;
+    *leader = -1;
+    *followers = -1;
+    for (int rank = 0; rank < link->ranks; rank++) {
+        if (rank != link->rank && !link->table->same_node(link, rank))
+            continue;
+        size_t bytes = ss_catalog_arena_bytes(node->catalog, rank / node->catalog->tp);
+        bytes = (bytes + SS_ARENA_ALIGN - 1) / SS_ARENA_ALIGN * SS_ARENA_ALIGN;
+        if (rank < link->rank)
+            *offset += bytes;
+        *total += bytes;
+        *leader = *leader < 0 ? rank : *leader;
+        ++*followers;
+    }
+}
+
+static enum ss_status share_arena(struct ss_node *node, size_t total, int leader, int followers)
+{
+    struct ss_link *link = node->link;
+    char host[64] = "", name[128];
+    /* The leader's process id keeps the names of two jobs apart. */
+    int64_t mine = getpid(), *pids;
+    enum ss_status status = ss_alloc(&pids, (size_t)link->ranks, sizeof *pids, "process ids");
+    if (!status)
+        status = link->table->all_gather(link, &mine, sizeof mine, pids);
+    if (status)
+        return status;
+    gethostname(host, sizeof host - 1);
+    snprintf(name, sizeof name, "swapserve-%" PRId64 "-%d", pids[leader], leader);
+    ss_free(pids);
+    if (link->rank == leader) {
+        status = ss_arena_create(total, node->catalog->config->arena.limit_bytes, &node->arena);
+    }
+    status = ss_agree(link, status);
+    if (status || followers == 0)
+        return status;
+    int fd = -1;
+    if (link->rank == leader) {
+        status = ss_arena_send_fd(ss_arena_fd(node->arena), name, followers, FD_TIMEOUT_MS);
+    } else {
+        status = ss_arena_receive_fd(name, FD_TIMEOUT_MS, &fd);
+        if (!status)
+            status = ss_arena_attach(fd, total, &node->arena);
+    }
+    return ss_agree(link, status);
+}
+
+static enum ss_status open_arena(struct ss_node *node)
+{
+    size_t offset, total;
+    int leader, followers;
+    place_shards(node, &offset, &total, &leader, &followers);
+    enum ss_status status = share_arena(node, total, leader, followers);
+    if (status)
+        return status;
+    node->shard_bytes = ss_catalog_arena_bytes(node->catalog, node->stage);
+    status = ss_arena_reserve(node->arena, offset, node->shard_bytes);
+    if (!status)
+        node->shards = ss_arena_at(node->arena, offset);
+    return ss_agree(node->link, status);
+}
+
+static enum ss_status fill_model(struct ss_node *node, int index, struct ss_progress *progress)
+{
+    const struct ss_catalog_model *model = &node->catalog->models[index];
+    void *base = node->shards + ss_catalog_arena_offset(node->catalog, index, node->stage);
+    struct ss_checkpoint *checkpoint;
+    enum ss_status status = ss_partition_image(&model->partition, &model->shape, node->stage,
+                                               node->tp_rank, &node->images[index]);
+    if (status)
+        return status;
+    if (model->config->synthetic)
+        return ss_image_fill_random(&node->images[index], model->config->seed, 0.02f, base,
+                                    ss_progress_add, progress);
+    status = ss_checkpoint_open(model->config->path, &checkpoint);
+    if (status)
+        return status;
+    status = ss_image_fill(&node->images[index], checkpoint, base, ss_progress_add, progress);
+    ss_checkpoint_close(checkpoint);
+    return status;
+}
+
+static enum ss_status fill_shards(struct ss_node *node)
+{
+    size_t count = (size_t)node->catalog->model_count;
+    struct ss_progress progress;
+    enum ss_status status = ss_alloc(&node->images, count, sizeof *node->images, "images");
+    if (!status)
+        status = ss_alloc(&node->models, count, sizeof *node->models, "models");
+    /* Ranks fill alike: the first one's progress stands for all. */
+    ss_progress_begin(
+        &progress, "filling the host arena",
+        ss_catalog_arena_offset(node->catalog, node->catalog->model_count, node->stage),
+        node->link->rank == 0);
+    for (int i = 0; i < node->catalog->model_count && !status; i++) {
+        status = fill_model(node, i, &progress);
+        if (status)
+            status = ss_status_context(status, "model %s", node->catalog->models[i].config->name);
+        node->models[i] = (struct ss_stage_model){
+            .shape = &node->catalog->models[i].shape,
+            .image = &node->images[i],
+            .base = node->shards + ss_catalog_arena_offset(node->catalog, i, node->stage),
+            .context_max = node->catalog->models[i].context_max,
+        };
+    }
+    ss_progress_end(&progress);
+    return ss_agree(node->link, status);
+}
+
+static struct ss_stage_options stage_options(struct ss_node *node)
+{
+    const struct ss_config *config = node->catalog->config;
+    uint64_t spill =
+        ss_catalog_arena_offset(node->catalog, node->catalog->model_count, node->stage);
+    uint32_t batch_max = 1;
+    for (int i = 0; i < node->catalog->model_count; i++)
+        if (node->catalog->models[i].batch_max > batch_max)
+            batch_max = node->catalog->models[i].batch_max;
+    return (struct ss_stage_options){
+        .device = node->device,
+        .ops = node->ops,
+        .comm = node->comm,
+        .rank = node->link->rank,
+        .limits = {.page_bytes = config->device.page_bytes,
+                   .pool_bytes = config->device.pool_bytes / config->device.page_bytes *
+                                 config->device.page_bytes,
+                   .piece_bytes = config->device.piece_bytes,
+                   .pieces_in_flight = config->device.pieces_in_flight,
+                   .block_tokens = config->kv_block_tokens,
+                   .slots_max = config->limits.slots_max,
+                   .batch_max = batch_max,
+                   .step_tokens_max = config->limits.step_tokens_max,
+                   .batches_in_flight = ss_catalog_batches_in_flight(node->catalog),
+                   .loads_in_flight = config->limits.loads_in_flight,
+                   .message_bytes_max = ss_catalog_message_bytes_max(node->catalog)},
+        .model_count = (uint32_t)node->catalog->model_count,
+        .models = node->models,
+        .spill = config->arena.spill_bytes ? node->shards + spill : 0,
+        .spill_bytes = config->arena.spill_bytes,
+        .report = ss_rank_post_report,
+        .user = &node->reporter,
+        .trace = node->trace,
+    };
+}
+
+/* The largest tensor that tensor-parallel ranks add up: a step's rows of the residual stream. */
+static size_t reduce_bytes_max(const struct ss_node *node)
+{
+    uint64_t wide = 0;
+    for (int i = 0; i < node->catalog->model_count; i++) {
+        const struct ss_shape *shape = &node->catalog->models[i].shape;
+        uint64_t columns = shape->hidden > shape->embedding ? shape->hidden : shape->embedding;
+        wide = columns > wide ? columns : wide;
+    }
+    return wide * node->catalog->config->limits.step_tokens_max * node->catalog->activation_bytes;
+}
+
+static enum ss_status open_comm(struct ss_node *node)
+{
+    const struct ss_config *config = node->catalog->config;
+    return ss_comm_create(node->link, node->device, node->catalog->tp, node->catalog->pp,
+                          reduce_bytes_max(node), config->limits.peer_timeout_ns, &node->comm);
+}
+
+/* What a stage would need besides the pool can be measured before there is a device: it depends on
+ * shapes and limits alone. */
+static uint64_t workspace_bytes(struct ss_node *node)
+{
+    struct ss_comm comm = {.tp = node->catalog->tp,
+                           .tp_rank = node->tp_rank,
+                           .pp = node->catalog->pp,
+                           .stage = node->stage};
+    struct ss_ops_table table = {.activation_dtype =
+                                     node->catalog->activation_bytes == 4 ? SS_F32 : SS_F16};
+    struct ss_ops ops = {.table = &table};
+    struct ss_stage_options options = stage_options(node);
+    options.comm = &comm;
+    options.ops = &ops;
+    return ss_stage_workspace_bytes(&options) +
+           reduce_bytes_max(node) * (uint64_t)(node->catalog->tp + 1);
+}
+
+static enum ss_status open_device(struct ss_node *node)
+{
+    const struct ss_config *config = node->catalog->config;
+    const struct ss_device_options device = {
+        .kind = config->device.kind,
+        .index = node->link->rank,
+        .memory_bytes = config->device.pool_bytes + workspace_bytes(node),
+        .link_bytes_per_s = config->device.link_bytes_per_s,
+        .link_latency_ns = config->device.link_latency_ns,
+    };
+    const struct ss_ops_options ops = {
+        .kind = config->device.compute,
+        .profile = {.memory_bytes_per_s = config->device.profile.memory_bytes_per_s,
+                    .flops_per_s = config->device.profile.flops_per_s,
+                    .overhead_s = (double)config->device.profile.overhead_ns / 1e9}};
+    enum ss_status status = ss_device_create(&device, &node->device);
+    if (!status)
+        status = node->device->ops->host_register(node->device, node->shards, node->shard_bytes);
+    node->registered = !status;
+    if (!status)
+        status = ss_ops_create(node->device, &ops, &node->ops);
+    return ss_agree(node->link, status);
+}
+
+static enum ss_status open_stage(struct ss_node *node)
+{
+    enum ss_status status = open_comm(node);
+    node->reporter.link = node->link;
+    if (!status && node->catalog->config->trace)
+        status = ss_trace_create(node->link->rank, TRACE_SPANS_MAX, &node->trace);
+    if (!status) {
+        struct ss_stage_options options = stage_options(node);
+        status = ss_stage_create(&options, &node->executor);
+    }
+    return ss_agree(node->link, status);
+}
+
+enum ss_status ss_node_open(const struct ss_catalog *catalog, struct ss_link *link,
+                            struct ss_node *node)
+{
+    *node = (struct ss_node){.catalog = catalog,
+                             .link = link,
+                             .stage = link->rank / catalog->tp,
+                             .tp_rank = link->rank % catalog->tp};
+    enum ss_status status = open_arena(node);
+    if (!status)
+        status = fill_shards(node);
+    if (!status)
+        status = open_device(node);
+    if (!status)
+        status = open_stage(node);
+    if (status)
+        ss_node_close(node);
+    return status;
+}
+
+void ss_node_close(struct ss_node *node)
+{
+    ss_stage_destroy(node->executor);
+    if (node->comm)
+        node->comm->table->destroy(node->comm);
+    if (node->ops)
+        node->ops->table->destroy(node->ops);
+    if (node->registered)
+        node->device->ops->host_unregister(node->device, node->shards, node->shard_bytes);
+    if (node->device)
+        node->device->ops->destroy(node->device);
+    for (int i = 0; node->images && i < node->catalog->model_count; i++)
+        ss_image_release(&node->images[i]);
+    ss_free(node->images);
+    ss_free(node->models);
+    ss_trace_destroy(node->trace);
+    if (node->arena)
+        ss_arena_destroy(node->arena);
+    *node = (struct ss_node){0};
+}
+
+static const char *model_name(void *user, int model)
+{
+    const struct ss_catalog *catalog = user;
+    return model < catalog->model_count ? catalog->models[model].config->name : 0;
+}
+
+static enum ss_status append_trace(const struct ss_node *node, const char *path, bool first,
+                                   bool last)
+{
+    FILE *file = fopen(path, first ? "we" : "ae");
+    if (!file)
+        return ss_fail(SS_IO, "trace: %s cannot be written", path);
+    if (first)
+        fprintf(file, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
+    ss_trace_write(node->trace, file, model_name, (void *)(uintptr_t)node->catalog);
+    if (last)
+        fprintf(file, "{\"ph\":\"M\",\"pid\":0,\"name\":\"end\"}\n]}\n");
+    bool bad = ferror(file);
+    return fclose(file) || bad ? ss_fail(SS_IO, "trace: %s cannot be written", path) : SS_OK;
+}
+
+enum ss_status ss_node_write_trace(struct ss_node *node, const char *path)
+{
+    struct ss_link *link = node->link;
+    enum ss_status status = SS_OK;
+    for (int rank = 0; rank < link->ranks && !status; rank++) {
+        if (rank == link->rank)
+            status = append_trace(node, path, rank == 0, rank == link->ranks - 1);
+        status = ss_agree(link, status);
+    }
+    return status;
+}

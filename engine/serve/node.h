@@ -1,0 +1,49 @@
+/* Bringing up one rank: arena, device, operations, comm, stage; and taking it down again.
+ *
+ * Every step that can fail on one rank alone is agreed on by all before the next begins, so that a
+ * failure anywhere is one clear message and an exit everywhere, and never a hang. */
+#ifndef SS_ENGINE_NODE_H
+#define SS_ENGINE_NODE_H
+
+#include <stdbool.h>
+
+#include "engine/base/status.h"
+#include "engine/serve/catalog.h"
+#include "pipeline/link/link.h"
+#include "pipeline/stage/rank.h"
+
+struct ss_arena;
+
+struct ss_node {
+    const struct ss_catalog *catalog;
+    struct ss_link *link;
+    int stage, tp_rank;
+    struct ss_arena *arena;
+    unsigned char *shards; /* this rank's part of the arena */
+    size_t shard_bytes;
+    bool registered;
+    struct ss_image *images; /* of this rank, per model */
+    struct ss_device *device;
+    struct ss_ops *ops;
+    struct ss_comm *comm;
+    struct ss_stage_model *models;
+    struct ss_trace *trace;
+    struct ss_rank_reporter reporter;
+    struct ss_stage *executor;
+};
+
+/* All ranks of LINK call it. On failure NODE is empty again, and rank 0's message has every rank's.
+ */
+SS_MUST_CHECK enum ss_status ss_node_open(const struct ss_catalog *catalog, struct ss_link *link,
+                                          struct ss_node *node);
+void ss_node_close(struct ss_node *node);
+
+/* All ranks call it with their own STATUS. SS_OK only if all were; else each rank fails, and rank
+ * 0's message joins what the others said. */
+SS_MUST_CHECK enum ss_status ss_agree(struct ss_link *link, enum ss_status status);
+
+/* Writes all ranks' traces to PATH, one after another; all ranks call it, on one node or a shared
+ * file system. */
+SS_MUST_CHECK enum ss_status ss_node_write_trace(struct ss_node *node, const char *path);
+
+#endif
