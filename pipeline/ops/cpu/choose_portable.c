@@ -1,0 +1,6 @@
+#include "pipeline/ops/cpu/kernels_portable.h"
+
+const struct ss_cpu_kernels *ss_cpu_kernels_at(int index)
+{
+    return index == 0 ? &ss_cpu_kernels_portable : 0;
+}
