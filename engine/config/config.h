@@ -95,4 +95,7 @@ SS_MUST_CHECK enum ss_status ss_config_read(const char *path, FILE *mistakes,
                                             struct ss_config **out);
 void ss_config_destroy(struct ss_config *config);
 
+/* Writes the reference of all keys to STREAM: the table of configs/README.md, in Markdown. */
+void ss_config_print_keys(FILE *stream);
+
 #endif

@@ -282,14 +282,13 @@ static int serve(struct server *server, uint64_t begun_ns)
 
 static int start(const struct ss_config *config, struct ss_catalog *catalog)
 {
-    const struct ss_link_options options = {.message_bytes_max =
-                                                ss_catalog_message_bytes_max(catalog),
-                                            .credits = LINK_CREDITS,
-                                            .queue_max = LINK_QUEUE_MAX};
+    const struct ss_link_options link = {.message_bytes_max = ss_catalog_message_bytes_max(catalog),
+                                         .credits = LINK_CREDITS,
+                                         .queue_max = LINK_QUEUE_MAX};
     struct server server = {.catalog = catalog};
     uint64_t begun_ns = ss_now_ns();
     int wanted = config->group.tp * config->group.pp, code = EXIT_CONFIG;
-    if (ss_link_open_mpi(&options, &server.link)) {
+    if (ss_link_open_mpi(&link, &server.link)) {
         SS_ERROR("%s", ss_status_message());
         return EXIT_FAILURE;
     }

@@ -77,20 +77,22 @@ static enum ss_status enter(const struct ss_json_place *place, const struct entr
     return ss_vocabulary_add(vocabulary, entry->content, entry->length, id, flags);
 }
 
-static enum ss_status add_to_trie(const struct entry *entry, bool nfc, uint32_t token,
-                                  struct ss_added_tokens *out)
+/* Adds the text to its trie. A normalized one is its normal form from then on, in decoding too. */
+static enum ss_status add_text(const struct entry *entry, bool nfc, uint32_t token,
+                               struct ss_vocabulary *vocabulary, struct ss_added_tokens *out)
 {
     const uint8_t *text = (const uint8_t *)entry->content;
-    if (!entry->normalized)
-        return ss_added_trie_add(&out->raw, text, entry->length, token);
-    if (!nfc)
-        return ss_added_trie_add(&out->normalized, text, entry->length, token);
+    size_t bytes = entry->length;
     struct ss_nfc work = {0};
-    const uint8_t *normal;
-    size_t bytes;
-    enum ss_status status = ss_nfc_apply(&work, text, entry->length, &normal, &bytes);
+    enum ss_status status = SS_OK;
+    if (!entry->normalized)
+        return ss_added_trie_add(&out->raw, text, bytes, token);
+    if (nfc)
+        status = ss_nfc_apply(&work, text, bytes, &text, &bytes);
     if (!status)
-        status = ss_added_trie_add(&out->normalized, normal, bytes, token);
+        status = ss_vocabulary_respell(vocabulary, entry->token.id, text, bytes);
+    if (!status)
+        status = ss_added_trie_add(&out->normalized, text, bytes, token);
     ss_nfc_free(&work);
     return status;
 }
@@ -112,7 +114,7 @@ static enum ss_status load(const struct ss_json_place *place, const struct entry
     for (int special = 1; special >= 0; special--)
         for (size_t i = 0; i < count && !status; i++)
             if (entries[i].special == (special != 0))
-                status = add_to_trie(&entries[i], nfc, (uint32_t)i, out);
+                status = add_text(&entries[i], nfc, (uint32_t)i, vocabulary, out);
     return status;
 }
 

@@ -105,6 +105,23 @@ static enum ss_status grow_bytes(uint8_t **bytes, size_t used, size_t *room, siz
     return status;
 }
 
+enum ss_status ss_vocabulary_respell(struct ss_vocabulary *vocabulary, uint32_t id,
+                                     const uint8_t *text, size_t length)
+{
+    enum ss_status status =
+        grow_bytes(&vocabulary->bytes, vocabulary->bytes_used, &vocabulary->bytes_room, length);
+    if (status)
+        return status;
+    struct ss_token *token = &vocabulary->tokens[id];
+    token->bytes_at = vocabulary->bytes_used;
+    token->bytes_length =
+        (uint32_t)ss_byte_alphabet_read(text, length, vocabulary->bytes + vocabulary->bytes_used);
+    vocabulary->bytes_used += token->bytes_length;
+    if (token->bytes_length > vocabulary->bytes_length_max)
+        vocabulary->bytes_length_max = token->bytes_length;
+    return SS_OK;
+}
+
 enum ss_status ss_vocabulary_add(struct ss_vocabulary *vocabulary, const char *text, size_t length,
                                  uint32_t id, unsigned flags)
 {
@@ -116,9 +133,6 @@ enum ss_status ss_vocabulary_add(struct ss_vocabulary *vocabulary, const char *t
     if (!status)
         status =
             grow_bytes(&vocabulary->text, vocabulary->text_used, &vocabulary->text_room, length);
-    if (!status)
-        status =
-            grow_bytes(&vocabulary->bytes, vocabulary->bytes_used, &vocabulary->bytes_room, length);
     if (status)
         return status;
 
@@ -130,15 +144,9 @@ enum ss_status ss_vocabulary_add(struct ss_vocabulary *vocabulary, const char *t
     token->text_length = (uint32_t)length;
     memcpy(vocabulary->text + vocabulary->text_used, text, length);
     vocabulary->text_used += length;
-    token->bytes_at = vocabulary->bytes_used;
-    token->bytes_length = (uint32_t)ss_byte_alphabet_read(
-        (const uint8_t *)text, length, vocabulary->bytes + vocabulary->bytes_used);
-    vocabulary->bytes_used += token->bytes_length;
-    if (token->bytes_length > vocabulary->bytes_length_max)
-        vocabulary->bytes_length_max = token->bytes_length;
     vocabulary->slots[slot] = id + 1;
     vocabulary->count++;
     if (id >= vocabulary->ids_end)
         vocabulary->ids_end = id + 1;
-    return SS_OK;
+    return ss_vocabulary_respell(vocabulary, id, (const uint8_t *)text, length);
 }

@@ -41,6 +41,10 @@ void ss_vocabulary_free(struct ss_vocabulary *vocabulary);
 SS_MUST_CHECK enum ss_status ss_vocabulary_add(struct ss_vocabulary *vocabulary, const char *text,
                                                size_t length, uint32_t id, unsigned flags);
 
+/* Makes the token ID stand for what TEXT spells. */
+SS_MUST_CHECK enum ss_status ss_vocabulary_respell(struct ss_vocabulary *vocabulary, uint32_t id,
+                                                   const uint8_t *text, size_t length);
+
 /* The id of the token that is spelled TEXT, or SS_NO_TOKEN. */
 uint32_t ss_vocabulary_find(const struct ss_vocabulary *vocabulary, const char *text,
                             size_t length);

@@ -129,8 +129,9 @@ def _every_utf8_byte() -> list[tuple[str, str]]:
 
 def _random_strings(count: int) -> list[tuple[str, str]]:
     rng = random.Random(20)
-    pools = ["".join(NAMED[k]) for k in ("english", "contractions upper", "digits", "symbols", "nfd",
-             "mixed scripts", "emoji zwj", "all white", "mixed white", "arabic", "hangul", "code")]
+    pools = [NAMED[k] for k in (
+        "english", "contractions upper", "digits", "symbols", "nfd", "mixed scripts", "emoji zwj",
+        "all white", "mixed white", "arabic", "hangul", "code")]
     cases = []
     for i in range(count):
         pieces = []
@@ -148,7 +149,7 @@ def texts() -> list[tuple[str, str]]:
 
 
 def invalid_bytes() -> list[bytes]:
-    """Byte sequences for decoding: what is no UTF-8 must come out as U+FFFD, maximal parts at once."""
+    """Byte sequences for decoding: each maximal part that is no UTF-8 must come out as U+FFFD."""
     found = [bytes([b]) for b in range(256)]
     found += [bytes([0x41, b, 0x42]) for b in range(128, 256)]
     found += [bytes.fromhex(h) for h in (

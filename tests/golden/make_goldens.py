@@ -1,4 +1,4 @@
-"""Greedy tokens and logits by transformers in fp32 on the stored weights: expected/*.json, *.f32."""
+"""Greedy tokens and logits by transformers in fp32 on the stored weights: expected/*."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ class Path32:
 
 
 def load(folder: Path) -> PreTrainedModel:
+    model: PreTrainedModel
+    info: dict[str, Any]
     model, info = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)  # type: ignore[misc]
     wrong = {k: v for k, v in info.items() if v}
     if wrong:
         raise SystemExit(f"{folder}: {wrong}")
@@ -67,7 +69,8 @@ def error_against_fp64(model: PreTrainedModel, prompt: list[int], path: Path32) 
     model.float()
     if (exact.argmax(axis=1) != np.array(path.ids)).any():
         raise SystemExit("fp32 and fp64 choose different tokens")
-    return float((np.linalg.norm(path.logits - exact, axis=1) / np.linalg.norm(exact, axis=1)).max())
+    difference = np.linalg.norm(path.logits - exact, axis=1)
+    return float((difference / np.linalg.norm(exact, axis=1)).max())
 
 
 def choose(slots: list[prompts.Slot], models: list[PreTrainedModel]
@@ -111,7 +114,8 @@ def write(folder: Path, name: str, dtype: str, model: PreTrainedModel,
             found.append(case)
     body = {"model": str(folder.relative_to(ROOT)), "dtype": dtype,
             "vocab_size": model.config.vocab_size, "logits_file": f"{stem}.f32"}
-    text = json.dumps(body)[:-1] + ', "prompts": [\n' + ",\n".join(map(json.dumps, found)) + "\n]}\n"
+    lines = ",\n".join(map(json.dumps, found))
+    text = f'{json.dumps(body)[:-1]}, "prompts": [\n{lines}\n]}}\n'
     (families.EXPECTED / f"{stem}.json").write_text(text)
 
 

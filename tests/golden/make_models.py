@@ -34,7 +34,7 @@ def _documents(spec: families.Trained) -> list[list[int]]:
 
 
 def _batch(spec: families.Trained, documents: list[list[int]], rng: random.Random) -> Tensor:
-    """Rows that start at a document, or (one in three) somewhere in it, after bos where there is one."""
+    """Rows that start at a document or, one in three, inside it; after bos where there is one."""
     rows = []
     for _ in range(ROWS):
         at = rng.randrange(len(documents))
@@ -74,8 +74,8 @@ def train(spec: families.Trained, steps: int) -> PreTrainedModel:
         smooth = loss.item() if step == 0 else 0.95 * smooth + 0.05 * loss.item()
         if step % 100 == 0:
             print(f"  step {step} loss {smooth:.3f}", flush=True)
-    print(f"{spec.name}: {steps} steps of {ROWS * CONTEXT} tokens in {time.monotonic() - start:.0f} s,"
-          f" loss {smooth:.3f}")
+    seconds = time.monotonic() - start
+    print(f"{spec.name}: {steps} steps of {ROWS * CONTEXT} tokens in {seconds:.0f} s, loss {smooth:.3f}")
     return model.eval()
 
 

@@ -42,7 +42,7 @@ def _decode(tokenizer: Tokenizer, ids: list[int]) -> dict[str, Any]:
 def _id_lists(tokenizer: Tokenizer) -> list[list[int]]:
     """Bytes that are no UTF-8 (as single-byte tokens), random ids, ids that no token has."""
     alphabet = tiny_tokenizers.byte_alphabet()
-    by_byte = [tokenizer.token_to_id(letter) for letter in alphabet]
+    by_byte = [tokenizer.get_vocab()[letter] for letter in alphabet]
     lists = [[by_byte[b] for b in data] for data in hard_strings.invalid_bytes()]
     rng = random.Random(22)
     used = sorted(tokenizer.get_vocab().values())
@@ -53,7 +53,8 @@ def _id_lists(tokenizer: Tokenizer) -> list[list[int]]:
 
 
 def _write(name: str, tokenizer_path: Path, encodes: list[Any], decodes: list[Any]) -> None:
-    body = {"tokenizer": str(tokenizer_path.relative_to(ROOT)), "encode": encodes, "decode": decodes}
+    path = str(tokenizer_path.relative_to(ROOT))
+    body = {"tokenizer": path, "encode": encodes, "decode": decodes}
     lines = ",\n".join(
         f'"{key}": ' + (json.dumps(value) if isinstance(value, str) else
                         "[\n" + ",\n".join(map(json.dumps, value)) + "\n]")

@@ -53,8 +53,10 @@ def opt() -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     _train(tokenizer, corpus.load("licences") + corpus.foreign()[::9], 1503,
            ["<s>", "<pad>", "</s>", "<unk>"])
-    tokenizer.add_special_tokens([AddedToken("<mask>", special=True, lstrip=True, normalized=False)])
-    tokenizer.add_tokens([_plain("<blank>"), AddedToken("swapserve", special=False, normalized=True)])
+    tokenizer.add_special_tokens([
+        AddedToken("<mask>", special=True, lstrip=True, normalized=False)])
+    tokenizer.add_tokens([
+        _plain("<blank>"), AddedToken("swapserve", special=False, normalized=True)])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="</s>:0 $A:0", pair="</s>:0 $A:0 </s>:0 $B:1", special_tokens=[("</s>", 2)])
     return tokenizer

@@ -1,4 +1,4 @@
-"""Writes the random-weighted variants: shapes and file habits that the trained models do not have."""
+"""Writes the random-weighted variants: shapes and file habits that the trained ones lack."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def opt(config: dict[str, Any], prefix: str, seed: int) -> Tensors:
     draw = Weights(seed)
     hidden, words = config["hidden_size"], config["word_embed_proj_dim"]
     draw.table(f"{prefix}embed_tokens.weight", config["vocab_size"], words, 1.0)
-    draw.table(f"{prefix}embed_positions.weight", config["max_position_embeddings"] + 2, hidden, 3.0)
+    positions = config["max_position_embeddings"] + 2
+    draw.table(f"{prefix}embed_positions.weight", positions, hidden, 3.0)
     if words != hidden:
         draw.linear(f"{prefix}project_in", hidden, words, bias=False)
         draw.linear(f"{prefix}project_out", words, hidden, bias=False)

@@ -1,4 +1,4 @@
-"""Prompts of the goldens: slots of several candidates each; the first one that is robust is taken."""
+"""Prompts of the goldens: slots of several candidates; the first robust one is taken."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ OWN_WORDS = {
                  "If you modify the library", "The warranty", "The author of", "Free software is"),
     "perl": ("You tried to open a file", "You wrote a regular expression that",
              "You used a variable", "The subroutine", "Perl was unable to", "This warning means"),
-    "git": ("To undo a commit", "The merge conflict", "A branch is", "If the working tree has changes",
-            "Use this command to", "When you push to a remote repository", "The index"),
+    "git": ("To undo a commit", "The merge conflict", "A branch is", "The index",
+            "If the working tree has changes", "Use this command to", "When you push to a remote repository"),
 }
 
 

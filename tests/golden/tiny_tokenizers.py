@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 Json = dict[str, Any]
@@ -16,8 +15,8 @@ TEXTS = (
     "", "hello", " hello", "hello world", "  hello  world ", "helo hellohello", "Hello HELLO",
     "the inning 1212 12", "é cafe\u0301 ã", "あいう", "\n\n\n x\n\n", "abc abcd xabc", "hel lo",
     "\thello", "\u00a0hello", "hello\u3000world", "unseen", " unseen", "unseenx", "un seen", "a b",
-    "[L] x", "x [L] y", "x  \n[L]y", "x [R] y", "x[R]  \n y", "x [B]  y", "x \t[B]", "word", "a word.",
-    "sword words word", "(word)word_word", "éword word", "word1 1word", "Norm", "NORM norm nOrM",
+    "[L] x", "x [L] y", "x  \n[L]y", "x [R] y", "x[R]  \n y", "x [B]  y", "x \t[B]", "word",
+    "a word.", "sword words word", "(word)word_word", "éword word", "word1 1word", "Norm", "NORM norm nOrM",
     "[Raw]", "[raw] [Raw]", "cafe\u0301 [CAFÉ]", "é", "xéx", "[X][XY][XYZ]", "[X] [XY [XYZ",
     "[L][R][B]", "[L] [L] [R] [R]", "<gap>", "x<gap>hello", "<s>hello</s>", "ÀÉ [Raw]À", "\x00\x01",
     "▁hello ▁", "hello▁world", "x\nhello", "日本 hello", "😀 hello",
@@ -104,7 +103,7 @@ def _flags(normalizer: Json | None) -> Json:
 
 
 def _gap() -> Json:
-    """Ids that no token has (277 to 399, and more); a template with a token behind the text, too."""
+    """Ids that no token has (277 to 399, and more); a template with a token behind the text."""
     made = _base()
     vocab = made["model"]["vocab"]
     vocab.update({"<s>": 400, "</s>": 410, "<gap>": 500})
@@ -131,7 +130,8 @@ def _byte_fallback() -> Json:
         vocab.setdefault(token, len(vocab))
     return {
         "version": "1.0", "truncation": None, "padding": None,
-        "added_tokens": [_added(t, i, special=True) for i, t in enumerate(("<unk>", "<s>", "</s>"))],
+        "added_tokens": [_added(t, i, special=True)
+                         for i, t in enumerate(("<unk>", "<s>", "</s>"))],
         "normalizer": {"type": "Sequence", "normalizers": [
             {"type": "Prepend", "prepend": "▁"},
             {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
@@ -166,5 +166,5 @@ def all_files() -> dict[str, Json]:
         "added-flags-lowercase": _flags({"type": "Sequence", "normalizers": [
             {"type": "NFC"}, {"type": "Lowercase"}]}),
         "id-gap": _gap(),
-        "byte-fallback": copy.deepcopy(_byte_fallback()),
+        "byte-fallback": _byte_fallback(),
     }
