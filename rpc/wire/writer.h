@@ -25,6 +25,7 @@ struct ss_map_mark {
     uint32_t keys;
 };
 
+/* An open writer must stay where it is: it points into itself. */
 void ss_writer_open(struct ss_writer *writer);
 void ss_writer_close(struct ss_writer *writer);
 
