@@ -41,8 +41,8 @@ class Path32:
 def load(folder: Path) -> PreTrainedModel:
     model: PreTrainedModel
     info: dict[str, Any]
-    model, info = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)  # type: ignore[misc]
+    model, info = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
+        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     wrong = {k: v for k, v in info.items() if v}
     if wrong:
         raise SystemExit(f"{folder}: {wrong}")

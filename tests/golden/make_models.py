@@ -75,7 +75,8 @@ def train(spec: families.Trained, steps: int) -> PreTrainedModel:
         if step % 100 == 0:
             print(f"  step {step} loss {smooth:.3f}", flush=True)
     seconds = time.monotonic() - start
-    print(f"{spec.name}: {steps} steps of {ROWS * CONTEXT} tokens in {seconds:.0f} s, loss {smooth:.3f}")
+    print(f"{spec.name}: {steps} steps of {ROWS * CONTEXT} tokens in {seconds:.0f} s,"
+          f" loss {smooth:.3f}")
     return model.eval()
 
 

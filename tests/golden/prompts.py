@@ -18,7 +18,8 @@ OWN_WORDS = {
     "perl": ("You tried to open a file", "You wrote a regular expression that",
              "You used a variable", "The subroutine", "Perl was unable to", "This warning means"),
     "git": ("To undo a commit", "The merge conflict", "A branch is", "The index",
-            "If the working tree has changes", "Use this command to", "When you push to a remote repository"),
+            "If the working tree has changes", "Use this command to",
+            "When you push to a remote repository"),
 }
 
 
