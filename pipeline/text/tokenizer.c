@@ -150,7 +150,9 @@ static enum ss_status read_file(const char *path, FILE *file, char **out, size_t
 {
     struct stat about;
     char *text = 0;
-    if (fstat(fileno(file), &about) != 0 || ss_fault(SS_FAULT_FILE))
+    if (ss_fault(SS_FAULT_FILE))
+        return ss_fail_errno(SS_IO, EIO, "%s", path);
+    if (fstat(fileno(file), &about) != 0)
         return ss_fail_errno(SS_IO, errno, "%s", path);
     if (!S_ISREG(about.st_mode))
         return ss_fail(SS_INVALID, "%s: this is not a file", path);

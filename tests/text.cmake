@@ -1,0 +1,6 @@
+ss_unit_test(text_golden ss_text PkgConfig::jansson)
+ss_unit_test(text_random ss_text)
+ss_unit_test(text_refuse ss_text PkgConfig::jansson)
+ss_unit_test(text_limits ss_text)
+ss_unit_test(text_pieces ss_text)
+ss_unit_test(text_stop ss_text)
