@@ -1,0 +1,33 @@
+/* The file's tree held against the schema: values into fields, everything else into mistakes. */
+#ifndef SS_CONFIG_WALK_H
+#define SS_CONFIG_WALK_H
+
+#include <stdbool.h>
+
+#include "engine/base/status.h"
+#include "engine/config/config.h"
+#include "engine/config/mistakes.h"
+#include "engine/config/schema.h"
+#include "engine/config/yaml.h"
+
+/* Where a key stands in the file. */
+struct ss_seen {
+    const struct ss_yaml_node *node; /* null: not there */
+    bool wrong;                      /* there, and noted as a mistake */
+};
+
+/* One reading of one file. */
+struct ss_reading {
+    struct ss_config *config;
+    struct ss_mistakes *mistakes;
+    const struct ss_yaml *yaml;
+    const char *folder;                 /* that relative paths start at */
+    struct ss_seen seen[SS_KEYS_MAX];   /* by key of the whole, in the schema's order */
+    const struct ss_yaml_node **models; /* by model: its map; owned */
+};
+
+/* Fills the config with the defaults, then with the file's values; notes unknown and doubled keys,
+ * wrong types and ranges, and required keys that are missing. Fails only for want of memory. */
+SS_MUST_CHECK enum ss_status ss_walk(struct ss_reading *reading);
+
+#endif
