@@ -31,8 +31,9 @@ SS_MUST_CHECK enum ss_status ss_cpu_stream_run(struct ss_stream *stream,
                                                const void *arguments, size_t bytes);
 
 /* Makes the calling stream's work take NS of stream time, by sleeping on the stream's worker; only
- * from inside a CALL of ss_cpu_stream_run, whose own computing is then part of NS. Sleeps are scheduled on the stream's own clock, so that
- * oversleeping one call shortens the next and the sum stays right. */
+ * from inside a CALL of ss_cpu_stream_run, whose own computing is then part of NS. Sleeps are
+ * scheduled on the stream's own clock, so that oversleeping one call shortens the next and the sum
+ * stays right. */
 void ss_cpu_stream_pace(uint64_t ns);
 
 #endif

@@ -1,0 +1,16 @@
+# What moves bytes: devices, transfers, checkpoints, the arena.
+
+# ss_contract_test(NAME KIND): tests/contract/NAME.c as it holds for the device KIND. Plain programs,
+# so that ThreadSanitizer can run them.
+function(ss_contract_test name kind)
+  if(NOT TARGET contract_${name})
+    add_executable(contract_${name} contract/${name}.c)
+    target_link_libraries(contract_${name} PRIVATE ss_swap)
+  endif()
+  add_test(NAME contract_${name}_${kind} COMMAND contract_${name} ${kind})
+  set_tests_properties(contract_${name}_${kind} PROPERTIES TIMEOUT 300 LABELS tsan)
+endfunction()
+
+foreach(contract device)
+  ss_contract_test(${contract} cpu)
+endforeach()
