@@ -1,0 +1,26 @@
+/* The CUDA device: one GPU, through the runtime library; no kernels here.
+ *
+ * Timelines are 64-bit words in pinned host memory that the GPU writes and waits on in stream order
+ * (cuStreamWriteValue64, cuStreamWaitValue64), so the host reads one with a load. The driver's
+ * functions are looked up at start: a build with CUDA starts, and serves the CPU device, where
+ * there is no driver. */
+#ifndef SS_SWAP_DEVICE_CUDA_H
+#define SS_SWAP_DEVICE_CUDA_H
+
+#include "swap/device/device.h"
+
+/* Opens GPU options->index, counted within the node. */
+SS_MUST_CHECK enum ss_status ss_cuda_device_create(const struct ss_device_options *options,
+                                                   struct ss_device **out);
+
+/* The GPU's index, for code that launches kernels or opens NCCL on it. */
+int ss_cuda_device_index(const struct ss_device *device);
+
+/* The runtime's stream behind STREAM: a cudaStream_t. */
+void *ss_cuda_stream_native(struct ss_stream *stream);
+
+/* Records the first failure of DEVICE's queued work; the message names CALL and WHAT CUDA says of
+ * CODE (a cudaError_t). Returns SS_OK for code 0. */
+enum ss_status ss_cuda_check(struct ss_device *device, int code, const char *call);
+
+#endif

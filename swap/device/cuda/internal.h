@@ -1,0 +1,70 @@
+/* What the files of the CUDA device share. */
+#ifndef SS_SWAP_DEVICE_CUDA_INTERNAL_H
+#define SS_SWAP_DEVICE_CUDA_INTERNAL_H
+
+#include <cuda.h>
+#include <cuda_runtime_api.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "swap/device/cuda/cuda.h"
+
+/* Counters that all timelines of a device are taken from. A model of 80 layers on one rank needs
+ * 82; 64 Ki serve hundreds of models. */
+#define TIMELINES_MAX 65536
+
+/* The driver's stream memory operations, as this CUDA version declares them. */
+struct driver {
+    CUresult (*wait_value)(CUstream stream, CUdeviceptr address, cuuint64_t value,
+                           unsigned int flags);
+    CUresult (*write_value)(CUstream stream, CUdeviceptr address, cuuint64_t value,
+                            unsigned int flags);
+    CUresult (*error_string)(CUresult result, const char **text);
+};
+
+struct cuda_device {
+    struct ss_device base;
+    int index;
+    struct driver driver;
+    pthread_mutex_t lock; /* guards the failure's message and the free counters */
+    atomic_int failed;    /* enum ss_status of the first failure */
+    char message[256];
+    uint64_t *counters; /* pinned, mapped */
+    CUdeviceptr counters_address;
+    uint32_t *free_counters;
+    uint32_t free_count;
+};
+
+struct cuda_stream {
+    struct ss_stream base;
+    cudaStream_t native;
+    enum ss_stream_kind kind;
+};
+
+struct cuda_timeline {
+    struct ss_timeline base;
+    uint32_t index;
+};
+
+static inline struct cuda_device *ss_cuda_device_of(struct ss_device *device)
+{
+    return (struct cuda_device *)device;
+}
+
+/* Makes the device current on the calling thread; cheap after the first time. */
+void ss_cuda_use(const struct cuda_device *device);
+
+enum ss_status ss_cuda_timeline_create(struct ss_device *device, struct ss_timeline **out);
+void ss_cuda_timeline_destroy(struct ss_timeline *timeline);
+uint64_t ss_cuda_timeline_value(const struct ss_timeline *timeline);
+enum ss_status ss_cuda_timeline_wait(struct ss_timeline *timeline, uint64_t value,
+                                     uint64_t timeout_ns);
+void ss_cuda_timeline_raise(struct ss_timeline *timeline, uint64_t value);
+enum ss_status ss_cuda_signal(struct ss_stream *stream, struct ss_timeline *timeline,
+                              uint64_t value);
+enum ss_status ss_cuda_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value);
+
+/* The driver's failure RESULT of CALL, recorded as ss_cuda_check() does. */
+enum ss_status ss_cuda_driver_check(struct cuda_device *device, CUresult result, const char *call);
+
+#endif
