@@ -21,7 +21,8 @@ static int set_options(struct swapclient *client)
         {ZMQ_LINGER, 0},
         {ZMQ_SNDHWM, 1000},
         {ZMQ_RCVHWM, 1000},
-        {ZMQ_IPV6, 1},
+        /* Only for addresses: a name like localhost must not mean ::1 alone. */
+        {ZMQ_IPV6, strncmp(client->endpoint, "tcp://[", 7) == 0},
         /* Long enough that the I/O thread sees a lost connection and gives this socket up before
          * libzmq reconnects and sends what is left in it. */
         {ZMQ_RECONNECT_IVL, 200},

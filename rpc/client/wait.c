@@ -93,7 +93,7 @@ int swapclient_wait(struct swapclient_request *request, int timeout_ms,
     if (!ended)
         return client_fail(SWAPCLIENT_E_TIMEOUT, "no last answer within %d ms", timeout_ms);
     if (request->result.error)
-        client_fail(request->result.error, "%s%s%s", request->field, request->field[0] ? " " : "",
+        client_fail(request->result.error, "%s%s%s", request->field, request->field[0] ? ": " : "",
                     request->message);
     return request->result.error;
 }

@@ -232,7 +232,7 @@ static void check(struct argp_state *state, const struct parse *parse)
         argp_error(state, "submit: want TEXT or --tokens, found %s",
                    options->submit.prompt ? "both" : "neither");
     if (parse->submit_only && options->command != CTL_SUBMIT)
-        argp_error(state, "%s: %s is for submit", name, parse->submit_only);
+        argp_error(state, "%s: --%s is for submit", name, parse->submit_only);
     if (options->watch_s > 0 && options->command != CTL_STATUS)
         argp_error(state, "%s: --watch is for status", name);
 }

@@ -31,7 +31,6 @@ static enum ss_status set_options(void *router, const struct ss_server_config *c
         {ZMQ_SNDHWM, config->send_hwm, "SNDHWM"},
         {ZMQ_RCVHWM, config->receive_hwm, "RCVHWM"},
         {ZMQ_LINGER, 0, "LINGER"},
-        {ZMQ_IPV6, 1, "IPV6"},
         {ZMQ_HEARTBEAT_IVL, heartbeat, "HEARTBEAT_IVL"},
         {ZMQ_HEARTBEAT_TIMEOUT, silence, "HEARTBEAT_TIMEOUT"},
     };
@@ -70,11 +69,10 @@ static enum ss_status set_curve(struct ss_server *server, const struct ss_server
 static bool answers(const char *endpoint)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *path = endpoint + strlen("ipc://");
-    if (strncmp(endpoint, "ipc://", strlen("ipc://")) != 0 ||
-        strlen(path) >= sizeof address.sun_path)
+    size_t length = strlen(endpoint);
+    if (length < 6 || memcmp(endpoint, "ipc://", 6) != 0 || length - 6 >= sizeof address.sun_path)
         return false;
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, endpoint + 6, length - 6);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
@@ -89,8 +87,13 @@ static enum ss_status bind_one(struct ss_server *server, const char *endpoint)
     size_t bytes = sizeof bound;
     if (answers(endpoint))
         return ss_fail(SS_IO, "server: %s: in use: another server answers there", endpoint);
+    /* Of the next bind: with it on, an IPv4 address shows as an IPv6 one. */
+    enum ss_status status =
+        set_int(server->router, ZMQ_IPV6, strncmp(endpoint, "tcp://[", 7) == 0, "IPV6");
+    if (status)
+        return status;
     if (zmq_bind(server->router, endpoint)) {
-        enum ss_status status =
+        status =
             errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV ? SS_INVALID : SS_IO;
         return ss_fail(status,
                        "server: cannot listen on %s: %s; want an endpoint like "
