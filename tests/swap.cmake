@@ -11,6 +11,10 @@ function(ss_contract_test name kind)
   set_tests_properties(contract_${name}_${kind} PROPERTIES TIMEOUT 300 LABELS tsan)
 endfunction()
 
-foreach(contract device)
+foreach(contract device transfer)
   ss_contract_test(${contract} cpu)
+endforeach()
+
+foreach(unit swap_cpu_device swap_transfer_queue)
+  ss_unit_test(${unit} ss_swap)
 endforeach()
