@@ -6,7 +6,11 @@ option(SWAPSERVE_FUZZ "Build the fuzzers; needs clang" OFF)
 
 # ss_fuzz(NAME LIBRARIES...): left out while the source or a library is not there.
 function(ss_fuzz name)
-  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_${name}.c OR TARGET fuzz_${name})
+  if(TARGET fuzz_${name})
+    add_dependencies(fuzz fuzz_${name})
+    return()
+  endif()
+  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_${name}.c)
     return()
   endif()
   foreach(library ${ARGN})

@@ -27,8 +27,8 @@ report() { # report NAME SINCE PASSED FAILED: one line, and the totals
     [ "$4" = 0 ] || failures+=("$1")
 }
 
-show() { # show LOG LINES: the end of a log, indented
-    tail -n "$2" "$1" | sed 's/^/    /'
+show() { # show LOG LINES: the end of a log, indented, without the steps that went well
+    grep -vE '^\[[0-9]+/[0-9]+\] ' "$1" | tail -n "$2" | sed 's/^/    /'
 }
 
 check() { # check NAME LOG COMMAND...: one command that passes or fails
@@ -46,9 +46,10 @@ check() { # check NAME LOG COMMAND...: one command that passes or fails
 build() { # build NAME [cmake options]: configures and builds build/NAME; counts as one check
     local name=$1 start=$SECONDS log=$logs/build-$1.log
     shift
-    if cmake --preset "$name" "$@" >"$log" 2>&1 &&
-        cmake --build "build/$name" -j "$jobs" >>"$log" 2>&1; then
-        [ "$name" != release ] || sed -n 's/^-- \(CUDA side: .*\)/\1/p' "$log"
+    cmake --preset "$name" "$@" >"$log" 2>&1
+    local configured=$?
+    [ "$name" != release ] || sed -n 's/^-- \(CUDA side: .*\)/\1/p' "$log"
+    if [ "$configured" = 0 ] && cmake --build "build/$name" -j "$jobs" -- -k 0 >>"$log" 2>&1; then
         report "build $name" "$start" 1 0
         return 0
     fi
