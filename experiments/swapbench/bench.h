@@ -1,0 +1,52 @@
+/* swapbench: what the links of a machine can do, and what swapping gets of it. */
+#ifndef SS_EXPERIMENTS_SWAPBENCH_H
+#define SS_EXPERIMENTS_SWAPBENCH_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/status.h"
+#include "pipeline/link/link.h"
+#include "swap/device/device.h"
+
+struct bench {
+    struct ss_link *link;
+    struct ss_device *device;
+    json_t *rows; /* rank 0's results; null elsewhere */
+    const char *model;
+    double scale;
+    int tp, pp, repeats;
+    uint64_t piece_bytes;
+    int pieces_in_flight;
+};
+
+/* Copies of 16 KiB to 64 MiB in each direction and both, one rank alone and all at once. */
+SS_MUST_CHECK enum ss_status bench_link(struct bench *bench);
+
+/* Loads of one shape through the transfer engine, each beside a bare copy of the same bytes. */
+SS_MUST_CHECK enum ss_status bench_swap(struct bench *bench);
+
+/* A stream and a timeline for timing what is queued on it. */
+struct lane {
+    struct ss_device *device;
+    struct ss_stream *stream;
+    struct ss_timeline *timeline;
+    uint64_t value;
+};
+
+SS_MUST_CHECK enum ss_status lane_open(struct ss_device *device, enum ss_stream_kind kind,
+                                       struct lane *lane);
+void lane_close(struct lane *lane);
+
+/* Waits until all that was queued on the lane is done. */
+SS_MUST_CHECK enum ss_status lane_finish(struct lane *lane);
+
+/* Seconds from the first rank's BEGIN to the last rank's END; all ranks call it. */
+SS_MUST_CHECK enum ss_status bench_span(struct bench *bench, uint64_t begin_ns, uint64_t end_ns,
+                                        double *seconds);
+
+/* The median of COUNT values; sorts them. */
+double bench_median(double *values, int count);
+
+#endif

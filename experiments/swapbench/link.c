@@ -1,0 +1,121 @@
+#include <sys/mman.h>
+
+#include "engine/base/clock.h"
+#include "experiments/swapbench/bench.h"
+
+#define BUFFER_BYTES ((size_t)256 << 20)
+
+/* One buffer on either side, and a lane for each direction. */
+struct bed {
+    struct bench *bench;
+    unsigned char *host;
+    ss_device_address device_memory;
+    struct lane load, unload;
+};
+
+static enum ss_status open_bed(struct bench *bench, struct bed *bed)
+{
+    struct ss_device *device = bench->device;
+    *bed = (struct bed){.bench = bench};
+    void *host = mmap(0, 2 * BUFFER_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (host == MAP_FAILED)
+        return ss_fail(SS_NO_MEMORY, "host buffer of %zu bytes", 2 * BUFFER_BYTES);
+    bed->host = host;
+    enum ss_status status = device->ops->host_register(device, host, 2 * BUFFER_BYTES);
+    if (!status)
+        status = device->ops->alloc(device, 2 * BUFFER_BYTES, &bed->device_memory);
+    if (!status)
+        status = lane_open(device, SS_STREAM_LOAD, &bed->load);
+    if (!status)
+        status = lane_open(device, SS_STREAM_UNLOAD, &bed->unload);
+    return status;
+}
+
+static void close_bed(struct bed *bed)
+{
+    struct ss_device *device = bed->bench->device;
+    lane_close(&bed->load);
+    lane_close(&bed->unload);
+    if (bed->device_memory)
+        device->ops->free(device, bed->device_memory);
+    if (bed->host) {
+        device->ops->host_unregister(device, bed->host, 2 * BUFFER_BYTES);
+        munmap(bed->host, 2 * BUFFER_BYTES);
+    }
+}
+
+static enum ss_status queue(struct bed *bed, size_t bytes, size_t total, bool in, bool out)
+{
+    const struct ss_device_ops *ops = bed->bench->device->ops;
+    enum ss_status status = SS_OK;
+    for (size_t done = 0; done < total && !status; done += bytes) {
+        size_t at = done % BUFFER_BYTES;
+        if (in)
+            status = ops->copy_to_device(bed->load.stream, bed->device_memory + at, bed->host + at,
+                                         bytes);
+        if (out && !status)
+            status = ops->copy_to_host(bed->unload.stream, bed->host + BUFFER_BYTES + at,
+                                       bed->device_memory + BUFFER_BYTES + at, bytes);
+    }
+    if (in && !status)
+        status = lane_finish(&bed->load);
+    if (out && !status)
+        status = lane_finish(&bed->unload);
+    return status;
+}
+
+/* Copies long enough to mean something; ranks that are idle take part in the gathering alone. */
+static enum ss_status measure(struct bed *bed, size_t bytes, bool busy, bool in, bool out,
+                              double *rate)
+{
+    struct bench *bench = bed->bench;
+    size_t total = bytes < ((size_t)1 << 20) ? 512 * bytes : (size_t)2 << 30;
+    uint64_t begin = 0, end = 0;
+    double seconds = 0;
+    enum ss_status status = busy ? queue(bed, bytes, bytes * 4, in, out) : SS_OK;
+    if (!status)
+        status = bench->link->table->barrier(bench->link);
+    if (!status && busy) {
+        begin = ss_now_ns();
+        status = queue(bed, bytes, total, in, out);
+        end = ss_now_ns();
+    }
+    if (!status)
+        status = bench_span(bench, begin, end, &seconds);
+    *rate = (double)total * (in + out) / seconds / 1e9;
+    return status;
+}
+
+static enum ss_status row(struct bed *bed, size_t bytes, bool all, bool in, bool out)
+{
+    struct bench *bench = bed->bench;
+    double rate;
+    bool busy = all || bench->link->rank == 0;
+    enum ss_status status = measure(bed, bytes, busy, in, out, &rate);
+    if (status || bench->link->rank != 0)
+        return status;
+    int ranks = all ? bench->link->ranks : 1;
+    const char *direction = in && out ? "both" : in ? "to_device" : "to_host";
+    json_array_append_new(bench->rows,
+                          json_pack("{s:s, s:s, s:i, s:I, s:f}", "what", "link", "direction",
+                                    direction, "ranks", ranks, "copy_bytes", (json_int_t)bytes,
+                                    "gb_per_s_total", rate * ranks));
+    printf("%-10s %d rank%s  copies of %9zu bytes  %8.2f GB/s\n", direction, ranks,
+           ranks > 1 ? "s" : " ", bytes, rate * ranks);
+    return SS_OK;
+}
+
+enum ss_status bench_link(struct bench *bench)
+{
+    struct bed bed;
+    enum ss_status status = open_bed(bench, &bed);
+    for (size_t bytes = 16 << 10; bytes <= (64 << 20) && !status; bytes *= 4)
+        status = row(&bed, bytes, false, true, false);
+    static const bool directions[][2] = {{true, false}, {false, true}, {true, true}};
+    for (int i = 0; i < 3 && !status; i++)
+        for (int all = 0; all < (bench->link->ranks > 1 ? 2 : 1) && !status; all++)
+            status = row(&bed, 16 << 20, all, directions[i][0], directions[i][1]);
+    close_bed(&bed);
+    return status;
+}
