@@ -140,7 +140,7 @@ static enum ss_status find_side(const struct ss_json_place *place,
 static enum ss_status load_merge(const struct ss_json_place *place, uint32_t rank,
                                  const struct ss_vocabulary *vocabulary, struct ss_bpe *out)
 {
-    struct sides sides = {0};
+    struct sides sides = {"", "", 0, 0};
     struct ss_merge merge = {.rank = rank};
     enum ss_status status = read_sides(place, &sides);
     if (!status)

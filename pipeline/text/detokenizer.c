@@ -6,8 +6,9 @@
 #include "engine/base/memory.h"
 #include "pipeline/text/utf8.h"
 
-#define REPLACEMENT       "\xEF\xBF\xBD" /* U+FFFD */
 #define REPLACEMENT_BYTES 3
+
+static const uint8_t replacement[REPLACEMENT_BYTES] = {0xEF, 0xBF, 0xBD}; /* U+FFFD */
 
 void ss_detokenizer_start(struct ss_detokenizer *stream, const struct ss_tokenizer *tokenizer,
                           bool skip_special)
@@ -42,7 +43,7 @@ static size_t complete(struct ss_detokenizer *stream, const uint8_t *text, size_
         case SS_UTF8_BROKEN:
             /* The byte just taken breaks it, and may begin something itself. */
             SS_ASSERT(length == stream->held_bytes - 1u);
-            memcpy(out + *written, REPLACEMENT, REPLACEMENT_BYTES);
+            memcpy(out + *written, replacement, REPLACEMENT_BYTES);
             *written += REPLACEMENT_BYTES;
             stream->held_bytes = 0;
             taken--;
@@ -65,7 +66,7 @@ size_t ss_detokenizer_push(struct ss_detokenizer *stream, uint32_t id, char *out
             written += length;
             break;
         case SS_UTF8_BROKEN:
-            memcpy(out + written, REPLACEMENT, REPLACEMENT_BYTES);
+            memcpy(out + written, replacement, REPLACEMENT_BYTES);
             written += REPLACEMENT_BYTES;
             break;
         case SS_UTF8_PARTIAL:
@@ -82,7 +83,7 @@ size_t ss_detokenizer_finish(struct ss_detokenizer *stream, char *out)
     if (!stream->held_bytes)
         return 0;
     stream->held_bytes = 0;
-    memcpy(out, REPLACEMENT, REPLACEMENT_BYTES);
+    memcpy(out, replacement, REPLACEMENT_BYTES);
     return REPLACEMENT_BYTES;
 }
 

@@ -83,7 +83,9 @@ enum ss_status ss_tokenizer_encode(const struct ss_tokenizer *tokenizer, const c
         return ss_fail(SS_INVALID, "the text is not UTF-8: byte 0x%02x at offset %zu of %zu",
                        (uint8_t)text[whole], whole, bytes);
 
-    struct encoding e = {.tokenizer = tokenizer, .sink = {.ids = ids, .room = ids_max}};
+    struct encoding e = {.tokenizer = tokenizer};
+    e.sink.ids = ids;
+    e.sink.room = ids_max;
     const struct ss_postprocessor *around = &tokenizer->postprocessor;
     enum ss_status status = ss_pretokenizer_work_open(&e.pretokenizer);
     if (status)

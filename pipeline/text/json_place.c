@@ -125,7 +125,7 @@ enum ss_status ss_json_id(const struct ss_json_place *place, uint32_t *id)
 enum ss_status ss_json_bool_or(const struct ss_json_place *object, const char *key, bool otherwise,
                                bool *flag)
 {
-    struct ss_json_place member;
+    struct ss_json_place member = {0};
     enum ss_status status = ss_json_member(object, key, &member);
     if (status)
         return status;
@@ -137,7 +137,7 @@ enum ss_status ss_json_bool_or(const struct ss_json_place *object, const char *k
 
 enum ss_status ss_json_type(const struct ss_json_place *object, const char **type)
 {
-    struct ss_json_place member;
+    struct ss_json_place member = {0};
     enum ss_status status = ss_json_member(object, "type", &member);
     return status ? status : ss_json_string(&member, type);
 }

@@ -19,27 +19,16 @@
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| " \
     "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 
-#define ADDED(id, content, flags) \
-    "{\"id\":" id ",\"content\":\"" content "\"," flags ",\"special\":false}"
+#define ADDED(id, content, normalized, single_word, strip)                    \
+    "{\"id\":" id ",\"content\":\"" content "\",\"normalized\":" normalized   \
+    ",\"single_word\":" single_word ",\"lstrip\":" strip ",\"rstrip\":" strip \
+    ",\"special\":false}"
 
-/* "normalizer" and "added_tokens" of the two; the first takes nothing away from a text. */
-static const char
-    *const parts[2]
-                [2] = {
-                    {"null", ADDED("261", "<|x|>",
-                                   "\"normalized\":false,\"single_word\":false,\"lstrip\":false,"
-                                   "\"rstrip\":false")},
-                    {"{\"type\":\"NFC\"}",
-                     ADDED("261", "<|x|>",
-                           "\"normalized\":false,\"single_word\":false,\"lstrip\":true,\"rstrip\":"
-                           "true") "," ADDED("262", "word",
-                                             "\"normalized\":true,\"single_word\":true,\"lstrip\":"
-                                             "false,\"rstrip\":"
-                                             "true") "," ADDED("263", "\\n",
-                                                               "\"normalized\":true,\"single_"
-                                                               "word\":false,\"lstrip\":"
-                                                               "true,\"rstrip\":false")},
-};
+/* Takes nothing away from a text. */
+static const char plain_added[] = ADDED("261", "<|x|>", "false", "false", "false");
+
+static const char marked_added[] = ADDED("261", "<|x|>", "false", "false", "true") "," ADDED(
+    "262", "word", "true", "true", "false") "," ADDED("263", "\\n", "true", "false", "true");
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -119,8 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static struct ss_tokenizer *plain, *marked;
     if (!plain) {
-        plain = make(parts[0][0], parts[0][1]);
-        marked = make(parts[1][0], parts[1][1]);
+        plain = make("null", plain_added);
+        marked = make("{\"type\":\"NFC\"}", marked_added);
     }
     if (bytes > 0 && data[0] == '{') {
         struct ss_tokenizer *tokenizer;

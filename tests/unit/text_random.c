@@ -63,8 +63,7 @@ static size_t make_text(uint64_t seed, uint8_t *out)
         uint64_t kind = ss_random_u64(seed, n++) % 8;
         if (kind == 0) {
             const char *word = words[ss_random_u64(seed, n++) % COUNT(words)];
-            memcpy(out + used, word, strlen(word));
-            used += strlen(word);
+            used = (size_t)((uint8_t *)stpcpy((char *)out + used, word) - out);
             continue;
         }
         const uint32_t *range = ranges[ss_random_u64(seed, n++) % COUNT(ranges)];

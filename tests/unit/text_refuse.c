@@ -30,7 +30,7 @@ static json_t *load_good(void)
 
 static json_t *step(json_t *at, const char *key)
 {
-    return json_is_array(at) ? json_array_get(at, (size_t)atoi(key)) : json_object_get(at, key);
+    return json_is_array(at) ? json_array_get(at, strtoul(key, 0, 10)) : json_object_get(at, key);
 }
 
 static void apply(json_t *root, const struct edit *edit)
@@ -47,7 +47,7 @@ static void apply(json_t *root, const struct edit *edit)
     if (!value)
         cr_assert_eq(json_object_del(root, key), 0);
     else if (json_is_array(root))
-        cr_assert_eq(json_array_set_new(root, (size_t)atoi(key), value), 0);
+        cr_assert_eq(json_array_set_new(root, strtoul(key, 0, 10), value), 0);
     else
         cr_assert_eq(json_object_set_new(root, key, value), 0);
 }
@@ -256,14 +256,14 @@ Test(text_refuse, damaged_files)
     json_t *good = load_good();
     char *text = json_dumps(good, JSON_COMPACT);
     size_t bytes = strlen(text);
-    char *damaged = malloc(bytes);
     for (uint64_t seed = 0; seed < 3000; seed++) {
         struct ss_tokenizer *tokenizer = 0;
-        memcpy(damaged, text, bytes);
+        char *damaged = strdup(text);
         size_t length = seed % 2 ? bytes : ss_random_u64(seed, 0) % bytes;
         for (uint64_t i = 0; seed % 2 && i < 1 + seed % 7; i++)
             damaged[ss_random_u64(seed, 2 * i + 1) % bytes] = (char)ss_random_u64(seed, 2 * i + 2);
         enum ss_status status = ss_tokenizer_open_json("damaged", damaged, length, &tokenizer);
+        free(damaged);
         if (status) {
             cr_assert(strstr(ss_status_message(), "damaged:") == ss_status_message());
             continue;
@@ -275,7 +275,6 @@ Test(text_refuse, damaged_files)
             SS_OK);
         ss_tokenizer_close(tokenizer);
     }
-    free(damaged);
     free(text);
     json_decref(good);
 }
