@@ -55,6 +55,14 @@ static const struct {
       0x73c4a8fa6778b7a0, 0x9cba195ab65cc0f9}},
 };
 
+/* Puts TEXT, without its end, at AT and returns where it stops. */
+static char *put(char *at, const char *text)
+{
+    while (*text)
+        *at++ = *text++;
+    return at;
+}
+
 static size_t make_text(uint64_t seed, uint8_t *out)
 {
     uint64_t n = 0;
@@ -63,7 +71,7 @@ static size_t make_text(uint64_t seed, uint8_t *out)
         uint64_t kind = ss_random_u64(seed, n++) % 8;
         if (kind == 0) {
             const char *word = words[ss_random_u64(seed, n++) % COUNT(words)];
-            used = (size_t)((uint8_t *)stpcpy((char *)out + used, word) - out);
+            used = (size_t)((uint8_t *)put((char *)out + used, word) - out);
             continue;
         }
         const uint32_t *range = ranges[ss_random_u64(seed, n++) % COUNT(ranges)];
