@@ -1,0 +1,122 @@
+#include "engine/core/batching.h"
+
+#include "engine/core/compose.h"
+#include "engine/core/loading.h"
+#include "engine/core/model.h"
+
+/* The model has work that the ranks could compute without waiting for anything that is loaded after
+ * LOAD. */
+static bool could_compute_before(const struct ss_controller *controller,
+                                 const struct ss_model *model, const struct ss_load *load)
+{
+    if (!ss_model_is_loaded(controller, model) || ss_model_head(controller, model) == SS_NONE ||
+        (model->stuck && model->flights == 0))
+        return false;
+    return model->chunks_in[SS_CHUNK_LOADING] == 0 ||
+           controller->loads[model->load].number < load->number;
+}
+
+/* Compute is in order on a rank: a batch behind a half-arrived load stalls all that come after it.
+ * So it is sent if nobody would come after it, or if the stall would be short. */
+static bool may_follow_load(struct ss_controller *controller, const struct ss_model *model)
+{
+    if (controller->emulate.wait_whole_load)
+        return false;
+    const struct ss_load *load = &controller->loads[model->load];
+    bool others = false;
+    for (uint32_t i = controller->first_active; i != SS_NONE && !others;
+         i = controller->models[i].active_next)
+        others = &controller->models[i] != model &&
+                 could_compute_before(controller, &controller->models[i], load);
+    if (!others)
+        return true;
+    uint64_t left_ns = ss_loading_left_ns(controller, model);
+    if (left_ns <= controller->stall_max_ns)
+        return true;
+    if (left_ns != UINT64_MAX &&
+        controller->now_ns + left_ns - controller->stall_max_ns < controller->wake_ns)
+        controller->wake_ns = controller->now_ns + left_ns - controller->stall_max_ns;
+    return false;
+}
+
+static bool is_servable(struct ss_controller *controller, const struct ss_model *model)
+{
+    if (model->passed_round == controller->round || !ss_model_is_loaded(controller, model) ||
+        ss_model_head(controller, model) == SS_NONE)
+        return false;
+    if (model->load == SS_NONE)
+        return true;
+    if (model->chunks_in[SS_CHUNK_LOADING] == 0 && !controller->emulate.wait_whole_load)
+        return true;
+    return may_follow_load(controller, model);
+}
+
+static uint32_t next_model(struct ss_controller *controller)
+{
+    uint32_t best = SS_NONE;
+    struct ss_policy_model best_view = {0};
+    for (uint32_t i = controller->first_active; i != SS_NONE;
+         i = controller->models[i].active_next) {
+        if (!is_servable(controller, &controller->models[i]))
+            continue;
+        struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
+        if (best != SS_NONE &&
+            !controller->policy->serves_before(&view, &best_view, controller->now_ns))
+            continue;
+        best = i;
+        best_view = view;
+    }
+    return best;
+}
+
+/* Into how many batches a model's sequences are split, so that all stages have one: as few as fill
+ * the pipeline together with the other models at work. */
+static uint32_t groups_of(const struct ss_controller *controller)
+{
+    uint32_t at_work = 0, stages = (uint32_t)controller->pp;
+    for (uint32_t i = controller->first_active; i != SS_NONE && at_work < stages;
+         i = controller->models[i].active_next)
+        at_work += ss_model_is_loaded(controller, &controller->models[i]) &&
+                   ss_model_head(controller, &controller->models[i]) != SS_NONE;
+    return at_work == 0 ? stages : (stages + at_work - 1) / at_work;
+}
+
+static bool serve(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *model = &controller->models[index];
+    uint32_t groups = groups_of(controller), most = model->batch_max * groups;
+    uint32_t sequences = model->live.count + model->queue.count;
+    if (sequences > most)
+        sequences = most;
+    if (!ss_compose_batch(controller, index, (sequences + groups - 1) / groups, groups > 1))
+        return false;
+    model->stuck = false;
+    model->last_turn = ++controller->turn;
+    model->last_used_ns = controller->now_ns;
+    return true;
+}
+
+bool ss_batching_decide(struct ss_controller *controller)
+{
+    bool changed = false;
+    controller->round++;
+    while (controller->flights_now < controller->limits.batches_in_flight &&
+           !controller->outbox.cut) {
+        uint32_t index = next_model(controller);
+        if (index == SS_NONE)
+            break;
+        struct ss_model *model = &controller->models[index];
+        if (serve(controller, (uint16_t)index)) {
+            changed = true;
+            continue;
+        }
+        if (controller->outbox.cut)
+            break;
+        model->passed_round = controller->round;
+        if (model->flights == 0 && !model->stuck) {
+            model->stuck = true;
+            changed = true;
+        }
+    }
+    return changed;
+}

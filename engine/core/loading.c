@@ -1,0 +1,272 @@
+#include "engine/core/loading.h"
+
+#include "engine/base/clock.h"
+#include "engine/core/block.h"
+#include "engine/core/model.h"
+#include "engine/core/operation.h"
+#include "engine/core/room.h"
+
+/* Places for all absent chunks of one stage, fixed, or none. */
+static bool try_place(struct ss_controller *controller, uint16_t index, uint16_t stage,
+                      bool as_before)
+{
+    struct ss_model *model = &controller->models[index];
+    struct ss_pool *pool = &controller->pools[stage];
+    for (uint32_t i = 0; i < model->chunk_count[stage]; i++) {
+        struct ss_chunk *chunk = &model->chunks[stage][i];
+        if (chunk->state != SS_CHUNK_ABSENT)
+            continue;
+        struct ss_page_range range = {.use = SS_PAGE_CHUNK,
+                                      .fixed = true,
+                                      .holder = index,
+                                      .index = i,
+                                      .pages = chunk->pages};
+        uint32_t page =
+            ss_pool_take(pool, range, as_before ? chunk->page : SS_NO_PAGE, SS_PAGES_LOW);
+        if (page == SS_NO_PAGE) {
+            while (i-- > 0)
+                if (model->chunks[stage][i].state == SS_CHUNK_ABSENT)
+                    ss_pool_release(pool, model->chunks[stage][i].page);
+            return false;
+        }
+        chunk->page = page;
+    }
+    return true;
+}
+
+static void unplace(struct ss_controller *controller, uint16_t index, uint16_t stage)
+{
+    const struct ss_model *model = &controller->models[index];
+    for (uint32_t i = 0; i < model->chunk_count[stage]; i++)
+        if (model->chunks[stage][i].state == SS_CHUNK_ABSENT)
+            ss_pool_release(&controller->pools[stage], model->chunks[stage][i].page);
+}
+
+/* Returning chunks like to go where they were: that place is often the one that is free. Where they
+ * do not all fit so, they are packed; where free pages are scattered, ranges are moved first. */
+static bool place(struct ss_controller *controller, uint16_t index)
+{
+    for (uint16_t stage = 0; stage < controller->pp; stage++) {
+        uint32_t need = controller->models[index].pages_in[stage][SS_CHUNK_ABSENT];
+        if (need == 0 || try_place(controller, index, stage, true) ||
+            try_place(controller, index, stage, false) ||
+            (ss_room_compact(controller, stage, need) &&
+             try_place(controller, index, stage, false)))
+            continue;
+        while (stage-- > 0)
+            unplace(controller, index, stage);
+        return false;
+    }
+    return true;
+}
+
+/* Chunks in execution order, stage by stage in turn: a rank that reads the list starts at once. */
+static void send_load(struct ss_controller *controller, uint16_t index, struct ss_load *load)
+{
+    struct ss_model *model = &controller->models[index];
+    uint32_t absent = model->chunks_in[SS_CHUNK_ABSENT], longest = 0;
+    struct ss_placement *placements =
+        ss_outbox_array(&controller->outbox, absent, sizeof *placements);
+    struct ss_entry *entry = ss_outbox_send(&controller->outbox, SS_ENTRY_LOAD);
+    entry->model = index;
+    entry->lane = SS_ENTRY_LANE_DEMAND;
+    entry->placements = placements;
+    for (int stage = 0; stage < controller->pp; stage++) {
+        load->parts[stage].count = load->parts[stage].ready = 0;
+        load->parts[stage].bytes_left = 0;
+        load->parts[stage].ready_ns = controller->now_ns;
+        load->parts[stage].settled = false;
+        if (model->chunk_count[stage] > longest)
+            longest = model->chunk_count[stage];
+    }
+    for (uint32_t i = 0; i < longest; i++)
+        for (uint16_t stage = 0; stage < controller->pp; stage++) {
+            struct ss_load_part *part = &load->parts[stage];
+            if (i >= model->chunk_count[stage] || model->chunks[stage][i].state != SS_CHUNK_ABSENT)
+                continue;
+            const struct ss_chunk *chunk = &model->chunks[stage][i];
+            placements[entry->placement_count++] =
+                (struct ss_placement){.stage = stage, .chunk = (uint16_t)i, .page = chunk->page};
+            part->chunks[part->count++] = (uint16_t)i;
+            part->bytes_left += chunk->bytes;
+            controller->load_bytes += chunk->bytes * (uint64_t)controller->tp;
+            ss_chunk_set(controller, index, stage, i, SS_CHUNK_LOADING);
+        }
+    load->number = model->stay_number = entry->number;
+}
+
+static bool start_load(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *model = &controller->models[index];
+    size_t bytes = ss_outbox_bytes(model->chunks_in[SS_CHUNK_ABSENT], sizeof(struct ss_placement));
+    if (!ss_outbox_fits(&controller->outbox, 1, bytes) || !place(controller, index))
+        return false;
+    if (!ss_outbox_fits(&controller->outbox, 1, bytes)) { /* moves took it */
+        for (uint16_t stage = 0; stage < controller->pp; stage++)
+            unplace(controller, index, stage);
+        return false;
+    }
+    uint32_t at = 0;
+    while (controller->loads[at].number != 0)
+        at++;
+    struct ss_load *load = &controller->loads[at];
+    controller->loads_now++;
+    controller->load_count++;
+    load->model = index;
+    load->cancelled = load->changed = false;
+    load->sent_ns = model->last_used_ns = controller->now_ns;
+    load->stages_left = (uint32_t)controller->pp;
+    for (int rank = 0; rank < controller->ranks; rank++) {
+        load->counts[rank] = 0;
+        load->ended[rank] = false;
+    }
+    send_load(controller, index, load);
+    model->load = at;
+    model->loads++;
+    model->batches_of_stay = 0;
+    model->stuck = false;
+    return true;
+}
+
+/* The load goes in if there is room for what is missing and for its first sequence to finish. */
+static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t order)
+{
+    struct ss_model *model = &controller->models[index];
+    struct ss_claim claim = {.order = order, .model = index, .for_load = true};
+    uint32_t head = ss_model_head(controller, model), blocks = 0;
+    if (head != SS_NONE) {
+        const struct ss_sequence *sequence = &controller->sequences[head];
+        uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
+        uint32_t end = ss_blocks_at_end(controller, sequence);
+        blocks = end > has ? end - has : 0;
+    }
+    for (int stage = 0; stage < controller->pp; stage++)
+        claim.need[stage] =
+            model->pages_in[stage][SS_CHUNK_ABSENT] + blocks * model->block_pages[stage];
+    if (model->chunks_in[SS_CHUNK_DROPPING] == 0 && ss_room_make(controller, &claim) &&
+        start_load(controller, index))
+        return true;
+    controller->blocked_order = order;
+    for (int stage = 0; stage < controller->pp; stage++)
+        controller->blocked_need[stage] = claim.need[stage];
+    return false;
+}
+
+static bool wants_load(const struct ss_controller *controller, const struct ss_model *model)
+{
+    return model->load == SS_NONE && !model->drop_wanted && !ss_model_is_loaded(controller, model);
+}
+
+/* A load whose requests have all gone stops where another model waits for the link or for room; not
+ * while a batch of them waits on the ranks for the chunks that it brings. */
+static void cancel_unwanted(struct ss_controller *controller, bool others_wait)
+{
+    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++) {
+        const struct ss_load *load = &controller->loads[i];
+        const struct ss_model *model = &controller->models[load->model];
+        if (load->number == 0 || load->cancelled || model->flights > 0)
+            continue;
+        bool unwanted = !model->active || model->drop_wanted;
+        if (unwanted && (others_wait || model->drop_wanted || controller->draining))
+            if (!ss_loading_cancel(controller, i))
+                return;
+    }
+}
+
+void ss_loading_decide(struct ss_controller *controller)
+{
+    controller->blocked_order = SS_NO_ORDER;
+    for (;;) {
+        uint32_t best = SS_NONE;
+        struct ss_policy_model best_view = {0};
+        for (uint32_t i = controller->first_active; i != SS_NONE;
+             i = controller->models[i].active_next) {
+            if (!wants_load(controller, &controller->models[i]))
+                continue;
+            struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
+            if (view.oldest_order == SS_NO_ORDER ||
+                (best != SS_NONE &&
+                 !controller->policy->loads_before(&view, &best_view, controller->now_ns)))
+                continue;
+            best = i;
+            best_view = view;
+        }
+        cancel_unwanted(controller, best != SS_NONE);
+        if (best == SS_NONE || controller->loads_now == controller->limits.loads_in_flight)
+            return;
+        if (!try_load(controller, (uint16_t)best, best_view.oldest_order))
+            return;
+    }
+}
+
+bool ss_loading_drop(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *model = &controller->models[index];
+    uint32_t count = model->chunks_in[SS_CHUNK_RESIDENT];
+    bool copy_back = controller->emulate.copy_back;
+    if ((copy_back && !ss_operation_fits(controller, 1)) ||
+        !ss_outbox_fits(&controller->outbox, 1,
+                        ss_outbox_bytes(count, sizeof(struct ss_placement))))
+        return false;
+    struct ss_placement *placements =
+        ss_outbox_array(&controller->outbox, count, sizeof *placements);
+    struct ss_entry *entry = ss_outbox_send(&controller->outbox, SS_ENTRY_DROP);
+    entry->model = index;
+    entry->copy_back = copy_back;
+    entry->placements = placements;
+    for (uint16_t stage = 0; stage < controller->pp; stage++)
+        for (uint32_t i = 0; i < model->chunk_count[stage]; i++) {
+            const struct ss_chunk *chunk = &model->chunks[stage][i];
+            if (chunk->state != SS_CHUNK_RESIDENT)
+                continue;
+            placements[entry->placement_count++] =
+                (struct ss_placement){.stage = stage, .chunk = (uint16_t)i, .page = chunk->page};
+            ss_chunk_set(controller, index, stage, i,
+                         copy_back ? SS_CHUNK_DROPPING : SS_CHUNK_ABSENT);
+        }
+    if (copy_back)
+        ss_operation_start(controller, entry->number, SS_OPERATION_DROP, index);
+    model->drops++;
+    controller->drop_count++;
+    return true;
+}
+
+bool ss_loading_cancel(struct ss_controller *controller, uint32_t at)
+{
+    struct ss_load *load = &controller->loads[at];
+    if (!ss_outbox_fits(&controller->outbox, 1, 0))
+        return false;
+    ss_outbox_send(&controller->outbox, SS_ENTRY_CANCEL)->target = load->number;
+    load->cancelled = true;
+    for (uint16_t stage = 0; stage < controller->pp; stage++) {
+        const struct ss_load_part *part = &load->parts[stage];
+        for (uint32_t i = part->ready; i < part->count; i++) {
+            struct ss_chunk *chunk =
+                &controller->models[load->model].chunks[stage][part->chunks[i]];
+            if (chunk->state == SS_CHUNK_LOADING)
+                ss_pool_set_leaving(&controller->pools[stage], chunk->page, true);
+        }
+    }
+    return true;
+}
+
+uint64_t ss_loading_left_ns(const struct ss_controller *controller, const struct ss_model *model)
+{
+    if (model->load == SS_NONE)
+        return 0;
+    const struct ss_load *load = &controller->loads[model->load];
+    uint64_t longest = 0;
+    for (int stage = 0; stage < controller->pp; stage++) {
+        const struct ss_load_part *part = &load->parts[stage];
+        if (part->bytes_left == 0)
+            continue;
+        if (controller->bytes_per_s[stage] == 0 || part->ready == 0)
+            return UINT64_MAX;
+        uint64_t since = controller->now_ns - part->ready_ns;
+        uint64_t left = (uint64_t)((double)part->bytes_left * (double)SS_NS_PER_S /
+                                   (double)controller->bytes_per_s[stage]);
+        left = left > since ? left - since : 0;
+        longest = left > longest ? left : longest;
+    }
+    return longest;
+}

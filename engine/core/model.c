@@ -1,0 +1,121 @@
+#include "engine/core/model.h"
+
+#include "engine/core/sequence.h"
+
+static void list_resident(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *model = &controller->models[index];
+    uint32_t total = 0;
+    for (int state = 0; state < SS_CHUNK_STATES; state++)
+        total += model->chunks_in[state];
+    bool listed = model->chunks_in[SS_CHUNK_ABSENT] < total;
+    if (listed == model->listed)
+        return;
+    model->listed = listed;
+    if (listed) {
+        model->resident_previous = SS_NONE;
+        model->resident_next = controller->first_resident;
+        if (model->resident_next != SS_NONE)
+            controller->models[model->resident_next].resident_previous = index;
+        controller->first_resident = index;
+        return;
+    }
+    if (model->resident_previous != SS_NONE)
+        controller->models[model->resident_previous].resident_next = model->resident_next;
+    else
+        controller->first_resident = model->resident_next;
+    if (model->resident_next != SS_NONE)
+        controller->models[model->resident_next].resident_previous = model->resident_previous;
+}
+
+void ss_chunk_set(struct ss_controller *controller, uint16_t model_index, uint16_t stage,
+                  uint32_t chunk_index, enum ss_chunk_state state)
+{
+    static const bool legal[SS_CHUNK_STATES][SS_CHUNK_STATES] = {
+        [SS_CHUNK_ABSENT] = {[SS_CHUNK_LOADING] = true},
+        [SS_CHUNK_LOADING] = {[SS_CHUNK_RESIDENT] = true, [SS_CHUNK_ABSENT] = true},
+        [SS_CHUNK_RESIDENT] = {[SS_CHUNK_DROPPING] = true, [SS_CHUNK_ABSENT] = true},
+        [SS_CHUNK_DROPPING] = {[SS_CHUNK_ABSENT] = true},
+    };
+    struct ss_model *model = &controller->models[model_index];
+    struct ss_chunk *chunk = &model->chunks[stage][chunk_index];
+    struct ss_pool *pool = &controller->pools[stage];
+    SS_ASSERT(legal[chunk->state][state]);
+    model->chunks_in[chunk->state]--;
+    model->bytes_in[chunk->state] -= chunk->bytes;
+    model->pages_in[stage][chunk->state] -= chunk->pages;
+    chunk->state = (uint8_t)state;
+    model->chunks_in[state]++;
+    model->bytes_in[state] += chunk->bytes;
+    model->pages_in[stage][state] += chunk->pages;
+    if (state == SS_CHUNK_ABSENT) {
+        ss_pool_release(pool, chunk->page);
+    } else {
+        ss_pool_set_fixed(pool, chunk->page, state != SS_CHUNK_RESIDENT);
+        ss_pool_set_leaving(pool, chunk->page, state == SS_CHUNK_DROPPING);
+    }
+    list_resident(controller, model_index);
+}
+
+void ss_model_note_work(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *model = &controller->models[index];
+    bool active = model->queue.count > 0 || model->live.count > 0 ||
+                  model->wanted_order != SS_NO_ORDER || model->drop_wanted;
+    if (active == model->active)
+        return;
+    model->active = active;
+    controller->active_count += active ? 1 : -1u;
+    if (active) {
+        model->active_previous = SS_NONE;
+        model->active_next = controller->first_active;
+        if (model->active_next != SS_NONE)
+            controller->models[model->active_next].active_previous = index;
+        controller->first_active = index;
+        return;
+    }
+    if (model->active_previous != SS_NONE)
+        controller->models[model->active_previous].active_next = model->active_next;
+    else
+        controller->first_active = model->active_next;
+    if (model->active_next != SS_NONE)
+        controller->models[model->active_next].active_previous = model->active_previous;
+}
+
+uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_model *model)
+{
+    if (model->live.count > 0)
+        return model->live.first;
+    if (model->queue.count > 0 && ss_sequence_may_open(controller, model->queue.first))
+        return model->queue.first;
+    return SS_NONE;
+}
+
+uint64_t ss_model_oldest(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint32_t head = ss_model_head(controller, model);
+    uint64_t order = head == SS_NONE ? SS_NO_ORDER : controller->sequences[head].order;
+    return order < model->wanted_order ? order : model->wanted_order;
+}
+
+struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t index)
+{
+    const struct ss_model *model = &controller->models[index];
+    bool parted = !ss_model_is_loaded(controller, model) && model->load == SS_NONE;
+    return (struct ss_policy_model){
+        .model = index,
+        .pinned = model->pinned,
+        .stuck = model->flights == 0 && (parted || model->stuck),
+        .oldest_order = ss_model_oldest(controller, model),
+        .last_used_ns = model->last_used_ns,
+        .last_turn = model->last_turn,
+        .loaded_ns = model->loaded_ns,
+        .load_ns = model->load_ns,
+        .batches_of_stay = model->batches_of_stay,
+        .batches_in_flight = model->flights,
+        .missing_bytes = model->bytes_in[SS_CHUNK_ABSENT],
+        .resident_bytes = model->bytes_in[SS_CHUNK_RESIDENT],
+        .queued = model->queue.count,
+        .running = model->live.count,
+    };
+}

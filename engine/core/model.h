@@ -1,0 +1,32 @@
+/* Models: which of their chunks are where, and which of them have work. */
+#ifndef SS_CORE_MODEL_H
+#define SS_CORE_MODEL_H
+
+#include "engine/core/state.h"
+
+/* The one setter of a chunk's state. ABSENT gives its pages back; LOADING wants them taken, at
+ * chunk->page; pages of loading and dropping chunks are fixed, of dropping ones leaving. */
+void ss_chunk_set(struct ss_controller *controller, uint16_t model, uint16_t stage, uint32_t chunk,
+                  enum ss_chunk_state state);
+
+/* Puts the model in or out of the list of active ones, after its work has changed. */
+void ss_model_note_work(struct ss_controller *controller, uint16_t model);
+
+/* All chunks are resident or on their way, and stay so. */
+static inline bool ss_model_is_loaded(const struct ss_controller *controller,
+                                      const struct ss_model *model)
+{
+    return model->chunks_in[SS_CHUNK_ABSENT] == 0 && model->chunks_in[SS_CHUNK_DROPPING] == 0 &&
+           (model->load == SS_NONE || !controller->loads[model->load].cancelled);
+}
+
+/* The sequence of the model that would run first: the oldest with a slot, else the first in the
+ * queue if it may have one; SS_NONE where nothing could run. */
+uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_model *model);
+
+/* The age of its head or of what wants it loaded, whichever is older. */
+uint64_t ss_model_oldest(const struct ss_controller *controller, const struct ss_model *model);
+
+struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t model);
+
+#endif

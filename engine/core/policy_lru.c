@@ -1,0 +1,57 @@
+/* Computron's rules: the oldest request is served first, and the model that was used longest ago
+ * makes room for it. A model with work makes room only for an older request, and not before it has
+ * served a batch: each load serves at least the request that it was made for. */
+#include "engine/core/policy.h"
+
+static bool loads_before(const struct ss_policy_model *a, const struct ss_policy_model *b,
+                         uint64_t now_ns)
+{
+    (void)now_ns;
+    return a->oldest_order < b->oldest_order;
+}
+
+static bool may_drop(const struct ss_policy_model *victim, uint64_t claimant_order, uint64_t now_ns)
+{
+    (void)now_ns;
+    if (victim->oldest_order == SS_NO_ORDER)
+        return true;
+    return victim->oldest_order > claimant_order && (victim->batches_of_stay > 0 || victim->stuck);
+}
+
+static bool drops_before(const struct ss_policy_model *a, const struct ss_policy_model *b,
+                         uint64_t now_ns)
+{
+    (void)now_ns;
+    bool a_idle = a->oldest_order == SS_NO_ORDER, b_idle = b->oldest_order == SS_NO_ORDER;
+    if (a_idle != b_idle)
+        return a_idle;
+    if (!a_idle)
+        return a->oldest_order > b->oldest_order;
+    return a->last_used_ns != b->last_used_ns ? a->last_used_ns < b->last_used_ns
+                                              : a->model < b->model;
+}
+
+static bool serves_before(const struct ss_policy_model *a, const struct ss_policy_model *b,
+                          uint64_t now_ns)
+{
+    (void)now_ns;
+    return a->last_turn != b->last_turn ? a->last_turn < b->last_turn
+                                        : a->oldest_order < b->oldest_order;
+}
+
+const struct ss_policy ss_policy_lru = {
+    .name = "lru",
+    .loads_before = loads_before,
+    .may_drop = may_drop,
+    .drops_before = drops_before,
+    .serves_before = serves_before,
+};
+
+const struct ss_policy *ss_policy_of(enum ss_policy_kind kind)
+{
+    switch (kind) {
+    case SS_POLICY_LRU:
+        return &ss_policy_lru;
+    }
+    return 0;
+}

@@ -1,0 +1,206 @@
+#include "engine/core/room.h"
+
+#include "engine/core/aside.h"
+#include "engine/core/block.h"
+#include "engine/core/loading.h"
+#include "engine/core/model.h"
+#include "engine/core/operation.h"
+
+/* A move entry stays a small message. */
+#define MOVES_PER_ENTRY 256
+
+/* Adds what the heads of loaded models that are older than the claim still need to finish, and what
+ * an older load waits for. */
+static void add_reserves(const struct ss_controller *controller, struct ss_claim *claim)
+{
+    for (uint32_t i = controller->first_active; i != SS_NONE;
+         i = controller->models[i].active_next) {
+        const struct ss_model *model = &controller->models[i];
+        uint32_t head = ss_model_head(controller, model);
+        if (head == SS_NONE || !ss_model_is_loaded(controller, model) ||
+            controller->sequences[head].order >= claim->order)
+            continue;
+        const struct ss_sequence *sequence = &controller->sequences[head];
+        uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
+        uint32_t end = ss_blocks_at_end(controller, sequence);
+        for (int stage = 0; stage < controller->pp && end > has; stage++)
+            claim->need[stage] += (end - has) * model->block_pages[stage];
+    }
+    if (controller->blocked_order < claim->order)
+        for (int stage = 0; stage < controller->pp; stage++)
+            claim->need[stage] += controller->blocked_need[stage];
+}
+
+/* Some stage has fewer free pages than needed, counting EXTRA of each stage as free. */
+static bool is_short(const struct ss_controller *controller, const struct ss_claim *claim,
+                     const uint64_t *extra)
+{
+    for (int stage = 0; stage < controller->pp; stage++)
+        if (ss_pool_free_pages(&controller->pools[stage]) + extra[stage] < claim->need[stage])
+            return true;
+    return false;
+}
+
+/* The model's weights may be dropped for the claim, and that helps. */
+static bool may_drop(const struct ss_controller *controller, const struct ss_claim *claim,
+                     uint32_t index, struct ss_policy_model *view)
+{
+    const struct ss_model *model = &controller->models[index];
+    if (index == claim->model || model->pinned || model->load != SS_NONE ||
+        model->chunks_in[SS_CHUNK_RESIDENT] == 0 || model->chunks_in[SS_CHUNK_DROPPING] > 0)
+        return false;
+    *view = ss_model_view_of(controller, (uint16_t)index);
+    return controller->policy->may_drop(view, claim->order, controller->now_ns);
+}
+
+/* The youngest sequence of the model whose blocks may be taken for the claim; SS_NONE: none. */
+static uint32_t youngest_of(const struct ss_controller *controller, const struct ss_claim *claim,
+                            const struct ss_model *model)
+{
+    const struct ss_sequence *sequences = controller->sequences;
+    for (uint32_t i = model->live.last; i != SS_NONE; i = sequences[i].previous) {
+        if (sequences[i].order <= claim->order)
+            return SS_NONE;
+        if (sequences[i].state == SS_SEQUENCE_RUNNING && sequences[i].blocks > 0)
+            return i;
+    }
+    return SS_NONE;
+}
+
+/* What could be taken for the claim, all victims together. */
+static void add_victims(const struct ss_controller *controller, const struct ss_claim *claim,
+                        uint64_t *extra)
+{
+    struct ss_policy_model view;
+    for (uint32_t i = controller->first_resident; i != SS_NONE;
+         i = controller->models[i].resident_next)
+        for (int stage = 0; may_drop(controller, claim, i, &view) && stage < controller->pp;
+             stage++)
+            extra[stage] += controller->models[i].pages_in[stage][SS_CHUNK_RESIDENT];
+    const struct ss_sequence *sequences = controller->sequences;
+    for (uint32_t i = controller->first_active; i != SS_NONE;
+         i = controller->models[i].active_next) {
+        const struct ss_model *model = &controller->models[i];
+        for (uint32_t at = youngest_of(controller, claim, model);
+             at != SS_NONE && sequences[at].order > claim->order; at = sequences[at].previous)
+            for (int stage = 0;
+                 sequences[at].state == SS_SEQUENCE_RUNNING && stage < controller->pp; stage++)
+                extra[stage] += (uint64_t)sequences[at].blocks * model->block_pages[stage];
+    }
+}
+
+/* The policy's best victim among the models; SS_NONE: none may go. */
+static uint32_t best_model(const struct ss_controller *controller, const struct ss_claim *claim,
+                           struct ss_policy_model *best)
+{
+    uint32_t found = SS_NONE;
+    struct ss_policy_model view;
+    for (uint32_t i = controller->first_resident; i != SS_NONE;
+         i = controller->models[i].resident_next) {
+        if (!may_drop(controller, claim, i, &view) ||
+            (found != SS_NONE &&
+             !controller->policy->drops_before(&view, best, controller->now_ns)))
+            continue;
+        found = i;
+        *best = view;
+    }
+    return found;
+}
+
+static uint32_t youngest(const struct ss_controller *controller, const struct ss_claim *claim)
+{
+    uint32_t found = SS_NONE;
+    for (uint32_t i = controller->first_active; i != SS_NONE;
+         i = controller->models[i].active_next) {
+        uint32_t of = youngest_of(controller, claim, &controller->models[i]);
+        if (of != SS_NONE && (found == SS_NONE ||
+                              controller->sequences[of].order > controller->sequences[found].order))
+            found = of;
+    }
+    return found;
+}
+
+/* Idle models go first. Then, for a load, models at work (their sequences' KV may stay); for KV,
+ * sequences, as their model keeps serving the others. */
+static bool take_victim(struct ss_controller *controller, const struct ss_claim *claim)
+{
+    struct ss_policy_model view;
+    uint32_t model = best_model(controller, claim, &view);
+    if (model != SS_NONE && (view.oldest_order == SS_NO_ORDER || claim->for_load))
+        return ss_loading_drop(controller, (uint16_t)model);
+    uint32_t sequence = youngest(controller, claim);
+    if (sequence != SS_NONE)
+        return ss_aside_set(controller, sequence);
+    return model != SS_NONE && ss_loading_drop(controller, (uint16_t)model);
+}
+
+bool ss_room_make(struct ss_controller *controller, const struct ss_claim *given)
+{
+    struct ss_claim claim = *given;
+    add_reserves(controller, &claim);
+    uint64_t nothing[SS_STAGES_MAX] = {0}, leaving[SS_STAGES_MAX] = {0}, all[SS_STAGES_MAX];
+    if (!is_short(controller, &claim, nothing))
+        return true;
+    for (int stage = 0; stage < controller->pp; stage++)
+        all[stage] = leaving[stage] = controller->pools[stage].leaving_pages;
+    add_victims(controller, &claim, all);
+    if (is_short(controller, &claim, all))
+        return false;
+    while (is_short(controller, &claim, leaving)) {
+        if (!take_victim(controller, &claim))
+            return false;
+        for (int stage = 0; stage < controller->pp; stage++)
+            leaving[stage] = controller->pools[stage].leaving_pages;
+    }
+    return !is_short(controller, &claim, nothing);
+}
+
+static void name_move(const struct ss_controller *controller, uint16_t stage,
+                      const struct ss_page_range *range, uint32_t from, uint32_t to,
+                      struct ss_page_move *move)
+{
+    *move = (struct ss_page_move){.stage = stage,
+                                  .slot = SS_NO_SLOT,
+                                  .index = (uint16_t)range->index,
+                                  .from = from,
+                                  .to = to,
+                                  .pages = range->pages};
+    if (range->use == SS_PAGE_CHUNK) {
+        move->model = range->holder;
+        controller->models[range->holder].chunks[stage][range->index].page = to;
+        return;
+    }
+    move->slot = range->holder;
+    move->model = controller->sequences[controller->slot_owner[range->holder]].model;
+    *ss_block_page(controller, range->holder, stage, range->index) = to;
+}
+
+bool ss_room_compact(struct ss_controller *controller, uint16_t stage, uint32_t need)
+{
+    struct ss_pool *pool = &controller->pools[stage];
+    struct ss_pool_slide slide;
+    if (!ss_pool_plan_slide(pool, need, &slide))
+        return false;
+    uint32_t entries = (slide.moves + MOVES_PER_ENTRY - 1) / MOVES_PER_ENTRY;
+    size_t bytes = ss_outbox_bytes(slide.moves, sizeof(struct ss_page_move)) + 8 * (size_t)entries;
+    if (!ss_operation_fits(controller, entries) ||
+        !ss_outbox_fits(&controller->outbox, entries, bytes))
+        return false;
+    uint32_t at = slide.from, to = slide.from;
+    while (entries-- > 0) {
+        struct ss_page_move *moves = ss_outbox_array(
+            &controller->outbox, MOVES_PER_ENTRY < slide.moves ? MOVES_PER_ENTRY : slide.moves,
+            sizeof *moves);
+        struct ss_entry *entry = ss_outbox_send(&controller->outbox, SS_ENTRY_MOVE);
+        entry->moves = moves;
+        while (entry->move_count < MOVES_PER_ENTRY && ss_pool_slide_next(pool, &at, slide.to, to)) {
+            const struct ss_page_range *range = &pool->ranges[to];
+            name_move(controller, stage, range, at, to, &moves[entry->move_count++]);
+            to += range->pages;
+            at++;
+        }
+        slide.moves -= entry->move_count;
+        ss_operation_start(controller, entry->number, SS_OPERATION_MOVE, 0);
+    }
+    return true;
+}

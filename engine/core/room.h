@@ -1,0 +1,27 @@
+/* Room: who must leave so that a claim finds its pages free.
+ *
+ * Claims are by age. A claim must leave what older claims still need, and may take from all that is
+ * younger: so what serves the oldest request always gets its room, and something can always
+ * progress, whatever the policy. A policy only chooses among the victims. */
+#ifndef SS_CORE_ROOM_H
+#define SS_CORE_ROOM_H
+
+#include "engine/core/state.h"
+
+struct ss_claim {
+    uint64_t order;
+    uint16_t model; /* whose weights stay */
+    bool for_load;  /* weights go before other sequences' KV; else the other way round */
+    uint32_t need[SS_STAGES_MAX]; /* pages */
+};
+
+/* True when need pages are free on every stage beside what older claims need. Otherwise it has done
+ * what can be done now (nothing, if even all victims would not do), and pages may come free when
+ * ranks report. */
+bool ss_room_make(struct ss_controller *controller, const struct ss_claim *claim);
+
+/* Moves ranges of a stage's pool so that NEED free pages are contiguous, with move entries. False
+ * where that cannot be now. */
+bool ss_room_compact(struct ss_controller *controller, uint16_t stage, uint32_t need);
+
+#endif

@@ -1,0 +1,213 @@
+/* What the controller knows; private to engine/core. Tables have fixed size and are made at create;
+ * lists run through them by index. */
+#ifndef SS_CORE_STATE_H
+#define SS_CORE_STATE_H
+
+#include "engine/base/assert.h"
+#include "engine/core/deadlines.h"
+#include "engine/core/handle_map.h"
+#include "engine/core/outbox.h"
+#include "engine/core/policy.h"
+#include "engine/core/pool.h"
+
+#define SS_NONE UINT32_MAX
+
+enum ss_chunk_state {
+    SS_CHUNK_ABSENT,
+    SS_CHUNK_LOADING,  /* placed; not all tensor-parallel ranks hold it yet */
+    SS_CHUNK_RESIDENT, /* all hold it */
+    SS_CHUNK_DROPPING, /* being copied back; its pages are not free yet */
+    SS_CHUNK_STATES,
+};
+
+struct ss_chunk {
+    uint32_t page; /* where it is, or was last: it prefers to return there */
+    uint32_t pages;
+    uint64_t bytes; /* on one rank */
+    uint8_t state;  /* enum ss_chunk_state; ss_chunk_set() alone changes it */
+};
+
+enum ss_sequence_state {
+    SS_SEQUENCE_FREE,
+    SS_SEQUENCE_QUEUED,    /* accepted; no slot yet */
+    SS_SEQUENCE_RUNNING,   /* has a slot; its KV is in the pool */
+    SS_SEQUENCE_ASIDE,     /* has a slot; its KV is gone and will be computed again */
+    SS_SEQUENCE_SPILLING,  /* its KV is on its way to the host */
+    SS_SEQUENCE_SPILLED,   /* ... is there */
+    SS_SEQUENCE_RESTORING, /* ... is on its way back, ordered before its next batch */
+    SS_SEQUENCE_CLOSING,   /* answered; a spill or restore still uses its pages */
+    SS_SEQUENCE_STATES,
+};
+
+/* One request while it lives here. */
+struct ss_sequence {
+    uint64_t handle, order, arrived_ns, first_scheduled_ns;
+    uint32_t generation; /* of this place in the table */
+    uint8_t state;       /* enum ss_sequence_state; ss_sequence_set() alone changes it */
+    bool cold;
+    uint16_t model, slot;
+    uint32_t prompt, tokens_max;
+    uint32_t issued;                   /* samples ordered */
+    uint32_t reported;                 /* tokens that came back */
+    uint32_t fed;                      /* positions ordered into the KV cache */
+    uint32_t slices;                   /* batches in flight that feed it without sampling */
+    uint32_t blocks;                   /* of KV, in its table: [0, blocks) have pages */
+    uint32_t spill_block, spill_count; /* its part of the spill area; SS_NONE: none */
+    uint32_t next, previous;           /* in its model's queue or live list; free list by next */
+    uint32_t later, earlier;           /* among all that wait for a slot */
+};
+
+struct ss_list {
+    uint32_t first, last, count;
+};
+
+struct ss_model {
+    const char *name;
+    uint32_t chunk_count[SS_STAGES_MAX];
+    struct ss_chunk *chunks[SS_STAGES_MAX];
+    uint32_t block_pages[SS_STAGES_MAX];
+    uint32_t context_max, batch_max;
+    bool pinned;
+
+    uint32_t chunks_in[SS_CHUNK_STATES]; /* over all stages */
+    uint64_t bytes_in[SS_CHUNK_STATES];  /* one rank of each stage */
+    uint32_t pages_in[SS_STAGES_MAX][SS_CHUNK_STATES];
+
+    struct ss_list queue;  /* SS_SEQUENCE_QUEUED, by age */
+    struct ss_list live;   /* with a slot and unanswered, by age; all older than the queue's */
+    uint64_t wanted_order; /* an operator's load, or a pinned model at start; else SS_NO_ORDER */
+    bool drop_wanted;
+
+    uint32_t load;        /* its load's place, or SS_NONE */
+    uint64_t stay_number; /* the number of its latest load */
+    uint64_t loaded_ns, load_ns, last_used_ns, last_turn, batches_of_stay;
+    uint32_t flights;      /* batches in flight */
+    bool stuck;            /* its last turn found nothing to run, and nothing of it runs */
+    uint64_t passed_round; /* in which it was found to have nothing to send */
+
+    uint32_t active_next, active_previous;     /* has requests or is wanted */
+    uint32_t resident_next, resident_previous; /* has a chunk that is not absent */
+    bool active, listed;
+    uint64_t answered, tokens, loads, drops;
+};
+
+struct ss_load {
+    uint64_t number; /* 0: free place */
+    uint16_t model;
+    bool cancelled, changed;
+    uint64_t sent_ns;
+    uint32_t stages_left; /* not ended by all their ranks */
+    struct ss_load_part {
+        uint32_t count; /* chunks asked for */
+        uint32_t ready; /* the first so many are on all ranks */
+        bool settled;   /* all ranks ended */
+        uint16_t *chunks;
+        uint64_t bytes_left; /* of what is not ready, on one rank */
+        uint64_t ready_ns;   /* when READY last rose, or when it was sent */
+    } parts[SS_STAGES_MAX];
+    uint32_t *counts; /* by rank */
+    bool *ended;      /* by rank */
+};
+
+struct ss_flight {
+    uint64_t number; /* 0: free place */
+    uint16_t model;
+    bool tokens_due;
+    uint32_t ranks_left;
+    bool *done; /* by rank */
+    uint32_t count;
+    struct ss_flight_sequence {
+        uint32_t index, generation;
+        uint16_t slot;
+        bool samples;
+    } * sequences;
+};
+
+enum ss_operation_kind {
+    SS_OPERATION_DROP, /* with copy_back */
+    SS_OPERATION_SPILL,
+    SS_OPERATION_RESTORE,
+    SS_OPERATION_MOVE,
+    SS_OPERATION_FORGET, /* a spill of no blocks */
+};
+
+/* An entry whose pages are in use until the ranks say that it is done. */
+struct ss_operation {
+    uint64_t number; /* 0: free place */
+    enum ss_operation_kind kind;
+    uint32_t subject; /* model or sequence */
+    uint32_t ranks_left;
+    uint32_t stage_left[SS_STAGES_MAX];
+    bool *done; /* by rank */
+    bool waits; /* for the next tick of emulated polling */
+};
+
+struct ss_control {
+    uint64_t handle;
+    uint16_t model;
+    bool used, drop;
+};
+#define SS_CONTROLS_MAX 64
+
+struct ss_controller {
+    int tp, pp, ranks;
+    struct ss_controller_limits limits;
+    struct ss_emulate emulate;
+    const struct ss_policy *policy;
+    uint32_t block_tokens;
+    uint64_t stall_max_ns;
+    uint64_t now_ns;
+
+    struct ss_pool pools[SS_STAGES_MAX];
+    struct ss_page_map *spill; /* blocks of the spill area; null: none */
+
+    uint32_t model_count;
+    struct ss_model *models;
+    uint32_t first_active, active_count, first_resident;
+
+    uint32_t sequence_count; /* places */
+    struct ss_sequence *sequences;
+    uint32_t free_sequence;
+    uint32_t accepted_now; /* accepted and unanswered */
+    struct ss_handle_map handles;
+    struct ss_deadlines deadlines;
+    uint32_t first_slotless, last_slotless;
+    uint32_t slotless_count;
+
+    uint32_t *slot_owner; /* sequence, or SS_NONE */
+    uint16_t *free_slots; /* a stack */
+    uint32_t free_slot_count;
+    uint16_t *closing_slots; /* to be named in the next CLOSE entry, then free */
+    uint32_t closing_slot_count;
+    uint32_t blocks_max; /* of one sequence */
+    uint32_t *tables;    /* [slot][stage][block]: first page */
+
+    struct ss_load *loads;
+    uint32_t loads_now;
+    struct ss_flight *flights;
+    uint32_t flights_now;
+    struct ss_operation *operations;
+    uint32_t operations_now;
+    struct ss_control controls[SS_CONTROLS_MAX];
+    uint32_t controls_now;
+
+    /* The oldest load that found no room in this round: younger claims must leave what it needs. */
+    uint64_t blocked_order;
+    uint32_t blocked_need[SS_STAGES_MAX];
+
+    uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
+    uint64_t next_order, turn, round;
+    bool draining, stopped, lost;
+    uint64_t wake_ns;      /* when something may be decided that cannot now */
+    uint64_t timer_ns;     /* the timer the driver was last given */
+    uint64_t decide_at_ns; /* emulated polling: the tick at which events are looked at; 0: none */
+    uint64_t acknowledge_at_ns;
+
+    struct ss_outbox outbox;
+    uint64_t accepted, answered, refused, load_count, drop_count, batch_count, recomputed, spilled,
+        load_bytes;
+    void *arrays[32]; /* all memory of the tables, for the end */
+    int array_count;
+};
+
+#endif
