@@ -29,3 +29,20 @@ endforeach()
 # Ranks that believe to be on two nodes: no doorbell between them, timed probes instead.
 ss_mpi_test(link_mpi_nodes 2 ${CMAKE_COMMAND} -E env SWAPSERVE_NODE=a $<TARGET_FILE:link_mpi>
   : ${MPIEXEC_NUMPROC_FLAG} 2 ${CMAKE_COMMAND} -E env SWAPSERVE_NODE=b $<TARGET_FILE:link_mpi>)
+
+add_library(comm_suite STATIC contract/comm_suite.c contract/comm_lost.c contract/comm_rank.c)
+target_link_libraries(comm_suite PUBLIC ss_comm link_suite)
+
+add_executable(comm_inproc contract/comm_inproc.c)
+target_link_libraries(comm_inproc PRIVATE comm_suite)
+ss_threads_test(comm_inproc)
+
+add_executable(comm_mpi contract/comm_mpi.c)
+target_link_libraries(comm_mpi PRIVATE comm_suite)
+foreach(ranks 1 2 4)
+  ss_mpi_test(comm_mpi_${ranks} ${ranks} $<TARGET_FILE:comm_mpi>)
+endforeach()
+
+add_executable(comm_sum contract/comm_sum.c)
+target_link_libraries(comm_sum PRIVATE ss_comm link_suite)
+add_test(NAME comm_sum COMMAND comm_sum)

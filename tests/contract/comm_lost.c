@@ -1,0 +1,95 @@
+/* Peers that do not come: what waits for them fails after the comm's time, and names them. */
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "tests/contract/comm_suite.h"
+
+#define TIMEOUT_NS (100 * SS_NS_PER_MS)
+#define PROMPT_NS  (5 * SS_NS_PER_S)
+
+static void barrier(struct ss_link *link)
+{
+    CHECK(link->table->barrier(link) == SS_OK, "rank %d: barrier", link->rank);
+}
+
+/* Waits for the failure of what was queued on STREAM; its message must hold NAME. */
+static void expect_lost(struct comm_rank *rank, struct ss_stream *stream, const char *name)
+{
+    const struct ss_device_ops *ops = rank->device->ops;
+    uint64_t start_ns = ss_now_ns();
+    enum ss_status status = SS_OK;
+    CHECK(ops->signal(stream, rank->timeline, ++rank->value) == SS_OK, "signal");
+    while (ops->timeline_value(rank->timeline) < rank->value) {
+        CHECK(ss_now_ns() - start_ns < PROMPT_NS, "rank %d: it hangs", rank->link->rank);
+        ss_sleep_until_ns(ss_now_ns() + SS_NS_PER_MS);
+    }
+    status = ops->health(rank->device);
+    CHECK(status == SS_PEER_LOST, "rank %d: %s", rank->link->rank, ss_status_name(status));
+    CHECK(strstr(ss_status_message(), name) != 0, "the message names %s", name);
+}
+
+/* The last rank of each set stays away from a collective. */
+static void test_collective(struct ss_link *link, int tp, int pp)
+{
+    struct comm_rank rank;
+    comm_rank_open(&rank, link, tp, pp, TIMEOUT_NS);
+    struct ss_comm *comm = rank.comm;
+    char name[32];
+    float *data = comm_memory(&rank, 64 << 10);
+    memset(data, 0, 64 << 10);
+    if (comm->tp_rank != tp - 1) {
+        CHECK(comm->table->all_reduce(comm, rank.compute, comm_address(data), 16 << 10, SS_F32) ==
+                  SS_OK,
+              "all_reduce");
+        snprintf(name, sizeof name, "for rank %d,", comm->stage * tp + tp - 1);
+        expect_lost(&rank, rank.compute, name);
+    }
+    barrier(link);
+    comm_rank_close(&rank);
+    barrier(link);
+}
+
+/* Nobody sends. */
+static void test_receive(struct ss_link *link, int tp, int pp)
+{
+    struct comm_rank rank;
+    comm_rank_open(&rank, link, tp, pp, TIMEOUT_NS);
+    struct ss_comm *comm = rank.comm;
+    char name[32];
+    int previous = (comm->stage + pp - 1) % pp * tp + comm->tp_rank;
+    void *data = comm_memory(&rank, 64 << 10);
+    CHECK(comm->table->receive_previous(comm, rank.in, comm_address(data), 64 << 10) == SS_OK,
+          "receive");
+    snprintf(name, sizeof name, "rank %d", previous);
+    expect_lost(&rank, rank.in, name);
+    barrier(link);
+    comm_rank_close(&rank);
+    barrier(link);
+}
+
+/* Nobody takes a message that is too long to be sent ahead. */
+static void test_send(struct ss_link *link, int tp, int pp)
+{
+    struct comm_rank rank;
+    comm_rank_open(&rank, link, tp, pp, TIMEOUT_NS);
+    struct ss_comm *comm = rank.comm;
+    char name[32];
+    int next = (comm->stage + 1) % pp * tp + comm->tp_rank;
+    void *data = comm_memory(&rank, 1 << 20);
+    memset(data, 0, 1 << 20);
+    CHECK(comm->table->send_next(comm, rank.out, comm_address(data), 1 << 20) == SS_OK, "send");
+    snprintf(name, sizeof name, "rank %d", next);
+    expect_lost(&rank, rank.out, name);
+    barrier(link);
+    comm_rank_close(&rank);
+    barrier(link);
+}
+
+void comm_suite_lost(struct ss_link *link, int tp, int pp)
+{
+    if (tp > 1)
+        test_collective(link, tp, pp);
+    test_receive(link, tp, pp);
+    if (pp > 1) /* the edge of a stage to itself copies */
+        test_send(link, tp, pp);
+}
