@@ -235,7 +235,7 @@ static enum ss_status exchange(struct ss_stage *stage, struct flight *flight)
 enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *entry,
                               const struct ss_opening *openings, uint32_t opening_count)
 {
-    struct flight *flight;
+    struct flight *flight = 0;
     struct ss_step step;
     enum ss_status status = check(stage, entry);
     if (!status)
