@@ -152,17 +152,33 @@ static void set_log_level(const char *name)
             ss_log_set_level((enum ss_log_level)level);
 }
 
+/* A model whose tokenizer asks for what is not supported is still served, by token ids. */
+static enum ss_status open_tokenizer(const struct ss_catalog_model *model,
+                                     struct ss_tokenizer **out)
+{
+    enum ss_status status = ss_tokenizer_open(model->config->tokenizer, out);
+    if (status == SS_UNSUPPORTED) {
+        SS_WARNING("model %s takes token ids only: %s", model->config->name, ss_status_message());
+        return SS_OK;
+    }
+    if (!status && ss_tokenizer_vocab_size(*out) > model->shape.vocab)
+        return ss_fail(SS_INVALID, "%s has ids up to %u, the model's vocab_size is %u",
+                       model->config->tokenizer, ss_tokenizer_vocab_size(*out) - 1,
+                       model->shape.vocab);
+    return status;
+}
+
 static enum ss_status open_tokenizers(struct server *server)
 {
     const struct ss_catalog *catalog = server->catalog;
     enum ss_status status = ss_alloc(&server->tokenizers, (size_t)catalog->model_count,
                                      sizeof *server->tokenizers, "tokenizers");
     for (int i = 0; i < catalog->model_count && !status; i++) {
-        const struct ss_config_model *model = catalog->models[i].config;
-        if (model->tokenizer)
-            status = ss_tokenizer_open(model->tokenizer, &server->tokenizers[i]);
+        const struct ss_catalog_model *model = &catalog->models[i];
+        if (model->config->tokenizer)
+            status = open_tokenizer(model, &server->tokenizers[i]);
         if (status)
-            status = ss_status_context(status, "model %s", model->name);
+            status = ss_status_context(status, "model %s", model->config->name);
     }
     return status;
 }
