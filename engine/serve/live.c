@@ -90,7 +90,7 @@ static void feed(struct ss_live *live, const struct ss_event *events, uint32_t c
                                            live->actions, ACTIONS_MAX);
         for (uint32_t i = 0; i < made; i++)
             carry_out(live, &live->actions[i]);
-        if (made == ACTIONS_MAX) {
+        if (made >= ACTIONS_MAX - 1) { /* full, but for the place kept for a timer: more may wait */
             count = 0;
             continue;
         }
