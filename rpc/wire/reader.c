@@ -6,10 +6,20 @@
 
 #include "rpc/wire/utf8.h"
 
+/* msgpack-c gives an empty string as a null pointer. */
+static struct ss_text text_in(const msgpack_object *string)
+{
+    return (struct ss_text){string->via.str.ptr ? string->via.str.ptr : "", string->via.str.size};
+}
+
+static bool same(struct ss_text a, struct ss_text b)
+{
+    return a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0;
+}
+
 static bool key_is(const msgpack_object *key, const char *field)
 {
-    size_t bytes = strlen(field);
-    return key->via.str.size == bytes && memcmp(key->via.str.ptr, field, bytes) == 0;
+    return same(text_in(key), (struct ss_text){field, strlen(field)});
 }
 
 enum ss_status ss_read_check_keys(const msgpack_object_map *map, struct ss_wire_error *error)
@@ -23,9 +33,7 @@ enum ss_status ss_read_check_keys(const msgpack_object_map *map, struct ss_wire_
             return ss_wire_fail(error, SS_ERROR_BAD_REQUEST, 0, "key %u of a map is not a string",
                                 i);
         for (uint32_t k = 0; k < i; k++) {
-            const msgpack_object_str *other = &map->ptr[k].key.via.str;
-            if (other->size == key->via.str.size &&
-                memcmp(other->ptr, key->via.str.ptr, other->size) == 0)
+            if (same(text_in(&map->ptr[k].key), text_in(key)))
                 return ss_wire_fail(error, SS_ERROR_BAD_REQUEST, 0,
                                     "keys %u and %u of a map are "
                                     "the same",
@@ -221,7 +229,7 @@ bool ss_read_text_value(struct ss_reader *reader, const char *field, const msgpa
         refuse(reader, field, value, "a string");
         return false;
     }
-    struct ss_text text = {value->via.str.ptr, value->via.str.size};
+    struct ss_text text = text_in(value);
     if (text.bytes > bytes_max) {
         ss_reader_fail(reader, SS_ERROR_TOO_LONG, field, "found %zu bytes, want at most %zu",
                        text.bytes, bytes_max);
@@ -278,18 +286,18 @@ void ss_read_name(struct ss_reader *reader, const char *field, const char *(*nam
         refuse(reader, field, value, "a string");
         return;
     }
+    struct ss_text text = text_in(value);
     for (int i = 0; i < count; i++) {
         const char *name = name_of(i);
-        if (value->via.str.size == strlen(name) &&
-            memcmp(value->via.str.ptr, name, value->via.str.size) == 0) {
+        if (same(text, (struct ss_text){name, strlen(name)})) {
             *out = i;
             return;
         }
         if (used < sizeof want)
             used += (size_t)snprintf(want + used, sizeof want - used, "%s%s", i ? ", " : "", name);
     }
-    int shown = value->via.str.size < 32 ? (int)value->via.str.size : 32;
-    bool printable = ss_utf8_valid_bytes(value->via.str.ptr, (size_t)shown) == (size_t)shown;
+    int shown = text.bytes < 32 ? (int)text.bytes : 32;
+    bool printable = ss_utf8_valid_bytes(text.data, (size_t)shown) == (size_t)shown;
     ss_reader_fail(reader, SS_ERROR_BAD_REQUEST, field, "found \"%.*s\", want one of %s",
-                   printable ? shown : 0, value->via.str.ptr, want);
+                   printable ? shown : 0, text.data, want);
 }

@@ -145,28 +145,46 @@ static size_t skip(const uint8_t *data, size_t size, size_t offset)
     return pending > 0 ? size : offset;
 }
 
+/* Whether the string "id", in whichever of its forms, is at AT. */
+static bool is_id_key(const uint8_t *at, size_t left)
+{
+    struct header header;
+    bool string = (at[0] >= 0xa0 && at[0] < 0xc0) || (at[0] >= 0xd9 && at[0] <= 0xdb);
+    return string && read_header(at, left, &header) && header.payload_bytes == 2 &&
+           left >= header.header_bytes + 2 && memcmp(at + header.header_bytes, "id", 2) == 0;
+}
+
+/* The integer at AT, if it is one and not negative; senders may use the signed forms for it. */
+static bool read_unsigned(const uint8_t *at, size_t left, uint64_t *value)
+{
+    bool is_signed = at[0] >= 0xd0 && at[0] <= 0xd3;
+    if (at[0] < 0x80) {
+        *value = at[0];
+        return true;
+    }
+    if (!is_signed && (at[0] < 0xcc || at[0] > 0xcf))
+        return false;
+    size_t length = (size_t)1 << (at[0] & 3);
+    if (left < 1 + length || (is_signed && at[1] >= 0x80))
+        return false;
+    *value = big_endian(at + 1, length);
+    return true;
+}
+
 bool ss_wire_scan_id(const void *bytes, size_t size, uint64_t *id)
 {
-    static const uint8_t key[] = {0xa2, 'i', 'd'};
     const uint8_t *data = bytes;
     struct header header;
-    if (size == 0 || !read_header(data, size, &header) || !header.container)
+    bool is_map =
+        size > 0 && ((data[0] >= 0x80 && data[0] < 0x90) || data[0] == 0xde || data[0] == 0xdf);
+    if (!is_map || !read_header(data, size, &header))
         return false;
     size_t offset = header.header_bytes;
     for (uint64_t pair = 0; pair < header.items / 2 && offset < size; pair++) {
-        bool found = size - offset >= sizeof key && memcmp(data + offset, key, sizeof key) == 0;
+        bool found = is_id_key(data + offset, size - offset);
         offset = skip(data, size, offset);
-        if (found && offset < size && data[offset] < 0x80) {
-            *id = data[offset];
-            return true;
-        }
-        if (found && offset < size && data[offset] >= 0xcc && data[offset] <= 0xcf) {
-            size_t length = (size_t)1 << (data[offset] - 0xcc);
-            if (size - offset - 1 < length)
-                return false;
-            *id = big_endian(data + offset + 1, length);
-            return true;
-        }
+        if (found && offset < size)
+            return read_unsigned(data + offset, size - offset, id);
         offset = skip(data, size, offset);
     }
     return false;
