@@ -37,8 +37,9 @@ void *ss_arena_at(const struct ss_arena *arena, size_t offset);
 /* Unmaps and closes; the memory goes when the last process did so. */
 void ss_arena_destroy(struct ss_arena *arena);
 
-/* Sends the arena's descriptor to the process that listens under NAME, an abstract Unix socket;
- * accepts it there. Both give up after TIMEOUT_MS. */
+/* Passes the arena's descriptor between processes of one user: the sender listens under NAME, an
+ * abstract Unix socket, and gives FD to the first RECEIVERS processes that come; a receiver comes
+ * whenever it likes and owns what it gets. Both block, and give up after TIMEOUT_MS. */
 SS_MUST_CHECK enum ss_status ss_arena_send_fd(int fd, const char *name, int receivers,
                                               int timeout_ms);
 SS_MUST_CHECK enum ss_status ss_arena_receive_fd(const char *name, int timeout_ms, int *fd);
