@@ -127,9 +127,15 @@ check_format() {
     sources '*.c' '*.h' '*.cu' '*.cuh' | xargs -r clang-format-14 --dry-run --Werror
 }
 
-# Reads the flags from the release build; tests are left out, as Criterion's macros are noise.
+# Reads the flags from the release build; tests are left out, as Criterion's macros are noise. One
+# file a run: with several, this version takes every va_list after the first for uninitialised.
 check_tidy() {
-    built_sources | xargs -r -P "$jobs" -n 4 clang-tidy-14 --quiet -p build/release
+    local tidy=(xargs -r -P "$jobs" -n 1 clang-tidy-14 --quiet -p build/release) bad=0
+    local own=engine/base/status.c # defines what analyzer.h wraps
+    built_sources | grep -v "/$own$" |
+        "${tidy[@]}" --extra-arg=-include --extra-arg="$root/tests/house/analyzer.h" || bad=1
+    echo "$own" | "${tidy[@]}" || bad=1
+    return "$bad"
 }
 
 built_sources() { # the C files that the release build compiled, outside tests/
