@@ -274,8 +274,16 @@ static enum ss_status create_transfer(struct ss_stage *stage)
         .ended = ss_stage_load_ended,
         .user = stage,
     };
+    size_t loads = stage->options.limits.loads_in_flight, chunks = (size_t)chunks_max;
     enum ss_status status =
-        ss_alloc(&stage->load_chunks, (size_t)chunks_max, sizeof *stage->load_chunks, "load");
+        ss_alloc(&stage->load_chunks, chunks, sizeof *stage->load_chunks, "load");
+    if (!status)
+        status = ss_alloc(&stage->loads, loads, sizeof *stage->loads, "loads");
+    if (!status)
+        status = ss_alloc(&stage->load_chunk_bytes, loads * chunks, sizeof *stage->load_chunk_bytes,
+                          "loads");
+    for (size_t i = 0; i < loads && !status; i++)
+        stage->loads[i].chunk_bytes = stage->load_chunk_bytes + i * chunks;
     return status ? status : ss_transfer_create(stage->options.device, &options, &stage->transfer);
 }
 

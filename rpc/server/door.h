@@ -8,7 +8,7 @@
 #include <zmq.h>
 
 #include "rpc/server.h"
-#include "rpc/server/outbox.h"
+#include "rpc/server/reply_queue.h"
 #include "rpc/server/table.h"
 #include "rpc/server/zap.h"
 #include "rpc/wire/reader.h"
@@ -25,7 +25,7 @@ struct ss_server {
     void *router;
     struct ss_zap zap; /* without CURVE: zeroed */
     struct ss_table table;
-    struct ss_outbox outbox;
+    struct ss_reply_queue outbox;
     struct ss_frame frame;
     uint64_t probe_at_ns;
     pthread_t thread;

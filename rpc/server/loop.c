@@ -35,7 +35,7 @@ static void wait_for_work(struct ss_server *server, long timeout_ms)
 static void wind_up(struct ss_server *server)
 {
     uint64_t deadline_ns = ss_now_ns() + server->config.linger_ms * SS_NS_PER_MS;
-    ss_outbox_close(&server->outbox);
+    ss_reply_queue_close(&server->outbox);
     ss_door_deliver(server);
     while (server->table.waiting_clients > 0 && ss_now_ns() < deadline_ns) {
         ss_sleep_until_ns(ss_now_ns() + RETRY_MS * SS_NS_PER_MS);
@@ -50,7 +50,7 @@ void *ss_door_run(void *argument)
 {
     struct ss_server *server = argument;
     bool more = false;
-    ss_outbox_set_reader(&server->outbox);
+    ss_reply_queue_set_reader(&server->outbox);
     while (!server->stopping) {
         wait_for_work(server, more ? 0 : poll_timeout_ms(server));
         if (server->zap.socket)

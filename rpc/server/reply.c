@@ -35,7 +35,7 @@ static enum ss_status post(struct ss_server *server, struct ss_reply_to to, stru
     reply->has_id = true;
     reply->id = to.id;
     enum ss_status status = ss_letter_create(&letter, to, reply);
-    return status ? status : ss_outbox_put(&server->outbox, letter);
+    return status ? status : ss_reply_queue_put(&server->outbox, letter);
 }
 
 enum ss_status ss_server_reply_tokens(struct ss_server *server, struct ss_reply_to to,

@@ -126,7 +126,7 @@ static void send_or_wait(struct ss_server *server, uint32_t at, struct ss_letter
 
 void ss_door_deliver(struct ss_server *server)
 {
-    struct ss_letter *letter = ss_outbox_take(&server->outbox);
+    struct ss_letter *letter = ss_reply_queue_take(&server->outbox);
     while (letter) {
         struct ss_letter *next = letter->next;
         struct ss_live *live = ss_table_live(&server->table, letter->to);

@@ -20,7 +20,7 @@ enum ss_status ss_server_create(struct ss_server **out, const struct ss_server_c
     server->config = *config;
     server->callbacks = *callbacks;
     server->user = user;
-    status = ss_outbox_create(&server->outbox, config->reply_queue_max);
+    status = ss_reply_queue_create(&server->outbox, config->reply_queue_max);
     if (status)
         goto fail_outbox;
     status = ss_table_create(&server->table, config->clients_max,
@@ -36,7 +36,7 @@ fail_door:
     ss_server_destroy(server);
     return status;
 fail_table:
-    ss_outbox_destroy(&server->outbox);
+    ss_reply_queue_destroy(&server->outbox);
 fail_outbox:
     ss_free(server);
     return status;
@@ -64,10 +64,10 @@ void ss_server_stop(struct ss_server *server)
     server->stopped = true;
     if (server->started) {
         server->stopping = true;
-        ss_outbox_wake(&server->outbox);
+        ss_reply_queue_wake(&server->outbox);
         pthread_join(server->thread, 0);
     } else {
-        ss_outbox_close(&server->outbox);
+        ss_reply_queue_close(&server->outbox);
         ss_door_close(server, 0);
     }
 }
@@ -77,7 +77,7 @@ void ss_server_destroy(struct ss_server *server)
     if (!server)
         return;
     ss_server_stop(server);
-    ss_outbox_destroy(&server->outbox);
+    ss_reply_queue_destroy(&server->outbox);
     ss_table_destroy(&server->table);
     ss_frame_close(&server->frame);
     for (size_t i = 0; i < server->endpoint_count; i++)

@@ -1,4 +1,4 @@
-#include "rpc/server/outbox.h"
+#include "rpc/server/reply_queue.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -6,21 +6,21 @@
 
 #include "engine/base/assert.h"
 
-enum ss_status ss_outbox_create(struct ss_outbox *outbox, uint32_t count_max)
+enum ss_status ss_reply_queue_create(struct ss_reply_queue *outbox, uint32_t count_max)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return ss_fail_errno(SS_IO, errno, "eventfd for the reply queue");
-    *outbox = (struct ss_outbox){.count_max = count_max, .fd = fd};
+    *outbox = (struct ss_reply_queue){.count_max = count_max, .fd = fd};
     outbox->end = &outbox->first;
     pthread_mutex_init(&outbox->mutex, 0);
     pthread_cond_init(&outbox->not_full, 0);
     return SS_OK;
 }
 
-void ss_outbox_destroy(struct ss_outbox *outbox)
+void ss_reply_queue_destroy(struct ss_reply_queue *outbox)
 {
-    struct ss_letter *letter = ss_outbox_take(outbox);
+    struct ss_letter *letter = ss_reply_queue_take(outbox);
     while (letter) {
         struct ss_letter *next = letter->next;
         ss_letter_free(letter);
@@ -31,7 +31,7 @@ void ss_outbox_destroy(struct ss_outbox *outbox)
     close(outbox->fd);
 }
 
-void ss_outbox_set_reader(struct ss_outbox *outbox)
+void ss_reply_queue_set_reader(struct ss_reply_queue *outbox)
 {
     pthread_mutex_lock(&outbox->mutex);
     outbox->reader = pthread_self();
@@ -39,7 +39,7 @@ void ss_outbox_set_reader(struct ss_outbox *outbox)
     pthread_mutex_unlock(&outbox->mutex);
 }
 
-enum ss_status ss_outbox_put(struct ss_outbox *outbox, struct ss_letter *letter)
+enum ss_status ss_reply_queue_put(struct ss_reply_queue *outbox, struct ss_letter *letter)
 {
     pthread_mutex_lock(&outbox->mutex);
     bool may_wait = !outbox->has_reader || !pthread_equal(outbox->reader, pthread_self());
@@ -59,11 +59,11 @@ enum ss_status ss_outbox_put(struct ss_outbox *outbox, struct ss_letter *letter)
         return ss_fail(SS_CANCELLED, "the server has stopped: the answer was dropped");
     }
     if (was_empty)
-        ss_outbox_wake(outbox);
+        ss_reply_queue_wake(outbox);
     return SS_OK;
 }
 
-struct ss_letter *ss_outbox_take(struct ss_outbox *outbox)
+struct ss_letter *ss_reply_queue_take(struct ss_reply_queue *outbox)
 {
     uint64_t count;
     /* Cleared before the queue is read: what is put meanwhile sets it again. */
@@ -79,7 +79,7 @@ struct ss_letter *ss_outbox_take(struct ss_outbox *outbox)
     return first;
 }
 
-void ss_outbox_wake(struct ss_outbox *outbox)
+void ss_reply_queue_wake(struct ss_reply_queue *outbox)
 {
     uint64_t one = 1;
     /* A full counter cannot be added to, but is as readable as can be. */
@@ -87,7 +87,7 @@ void ss_outbox_wake(struct ss_outbox *outbox)
         SS_ASSERT(errno == EAGAIN || errno == EINTR);
 }
 
-void ss_outbox_close(struct ss_outbox *outbox)
+void ss_reply_queue_close(struct ss_reply_queue *outbox)
 {
     pthread_mutex_lock(&outbox->mutex);
     outbox->closed = true;
