@@ -61,7 +61,8 @@ static void score(struct span *span, const float *query, uint32_t dim)
             for (int k = 0; k < 4; k++)
                 sums[k] = lanes_fma(q, lanes_load_within(keys[k], d, dim), sums[k]);
         }
-        lanes_sum_4(sums, span->scores + i);
+        quad four = lanes_sum_4(sums);
+        memcpy(span->scores + i, &four, sizeof four);
     }
 }
 

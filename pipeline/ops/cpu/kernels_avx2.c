@@ -1,6 +1,7 @@
 #include "pipeline/ops/cpu/kernels_avx2.h"
 
 #include "pipeline/ops/cpu/lanes_avx2.h"
+#include "pipeline/ops/cpu/sum_products_avx2.h"
 
 /* The kernels are written once, over the lanes above. */
 #include "pipeline/ops/cpu/attention_lanes.h"

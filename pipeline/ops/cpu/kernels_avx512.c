@@ -1,6 +1,7 @@
 #include "pipeline/ops/cpu/kernels_avx512.h"
 
 #include "pipeline/ops/cpu/lanes_avx512.h"
+#include "pipeline/ops/cpu/sum_products_one.h"
 
 /* The kernels are written once, over the lanes above. */
 #include "pipeline/ops/cpu/attention_lanes.h"

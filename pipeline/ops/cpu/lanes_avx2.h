@@ -5,8 +5,10 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "pipeline/ops/cpu/quad.h"
+
 #define LANES          16
-#define LANES_ROW_TILE 1
+#define LANES_ROW_TILE 3
 
 typedef struct {
     __m256 low, high;
@@ -28,10 +30,14 @@ static inline void lanes_store(float *to, lanes v)
     _mm256_storeu_ps(to + 8, v.high);
 }
 
+static inline __m256 lanes_half_f16(const uint16_t *from)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+}
+
 static inline lanes lanes_load_f16(const uint16_t *from)
 {
-    return (lanes){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)),
-                   _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + 8)))};
+    return (lanes){lanes_half_f16(from), lanes_half_f16(from + 8)};
 }
 
 static inline __m256 lanes_half_bf16(const uint16_t *from)
@@ -117,15 +123,15 @@ static inline float lanes_sum(lanes v)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-static inline void lanes_sum_4(const lanes v[4], float out[4])
+static inline quad lanes_sum_4(const lanes v[4])
 {
     __m128 a = lanes_sum_to_quarter(v[0]), b = lanes_sum_to_quarter(v[1]);
     __m128 c = lanes_sum_to_quarter(v[2]), d = lanes_sum_to_quarter(v[3]);
     /* [a02 a13 b02 b13], [c02 c13 d02 d13] */
     __m128 ab = _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a));
     __m128 cd = _mm_add_ps(_mm_movelh_ps(c, d), _mm_movehl_ps(d, c));
-    _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0)),
-                                  _mm_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 1, 3, 1))));
+    return (quad)_mm_add_ps(_mm_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0)),
+                            _mm_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 1, 3, 1)));
 }
 
 #endif

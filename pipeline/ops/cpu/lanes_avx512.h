@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "pipeline/ops/cpu/quad.h"
+
 #define LANES          16
 #define LANES_ROW_TILE 6
 
@@ -96,11 +98,11 @@ static inline __m512 lanes_sum_4_spread(const lanes v[4])
     return _mm512_add_ps(two, _mm512_permute_ps(two, SWAP_ONES));
 }
 
-static inline void lanes_sum_4(const lanes v[4], float out[4])
+static inline quad lanes_sum_4(const lanes v[4])
 {
     __m512 sums = lanes_sum_4_spread(v);
     __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sums)));
+    return (quad)_mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sums));
 }
 
 static inline float lanes_sum(lanes v)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "pipeline/ops/cpu/quad.h"
 #include "pipeline/ops/cpu/row_ops.h"
 
 #define LANES          16
@@ -130,11 +131,10 @@ static inline float lanes_sum(lanes v)
     return v.lane[0];
 }
 
-/* out[i] = lanes_sum(v[i]). */
-static inline void lanes_sum_4(const lanes v[4], float out[4])
+/* The sums of four. */
+static inline quad lanes_sum_4(const lanes v[4])
 {
-    for (int i = 0; i < 4; i++)
-        out[i] = lanes_sum(v[i]);
+    return (quad){lanes_sum(v[0]), lanes_sum(v[1]), lanes_sum(v[2]), lanes_sum(v[3])};
 }
 
 #endif

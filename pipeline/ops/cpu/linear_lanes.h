@@ -3,17 +3,17 @@
  * weight row is contiguous and must not be transposed: a tile of row x column dot products runs
  * over k in registers, sixteen partial sums per output. Long products are cut over k, and their
  * partial sums wait in scratch: storing them changes no bit.
- * Included after a lanes_*.h. */
+ * Included after a lanes_*.h and a sum_products*.h. */
 #ifndef SS_PIPELINE_OPS_CPU_LINEAR_LANES_H
 #define SS_PIPELINE_OPS_CPU_LINEAR_LANES_H
 
 #include "pipeline/ops/cpu/lanes_math.h"
 #include "pipeline/ops/cpu/scratch.h"
 
-#define COLUMN_TILE 4
-
-/* From this many rows on, weights are converted once per block instead of once per row tile. */
-#define ROWS_TO_CONVERT 16
+/* From this many rows on, a block's weights are packed first, as fp32: converted once instead of
+ * once per row tile, and in one piece, where rows a power of two apart would fall on the same lines
+ * of the cache. */
+#define ROWS_TO_PACK 16
 
 /* A tile of the product: up to LANES_ROW_TILE rows by COLUMN_TILE columns, over k elements. */
 struct linear_tile {
@@ -25,25 +25,23 @@ struct linear_tile {
     bool resume, finish; /* start from the accumulators; write sums instead of them */
     float *out;          /* row r at out + r * out_stride */
     size_t out_stride;
-    uint32_t columns; /* to be written: at most COLUMN_TILE */
-    float bias[COLUMN_TILE];
+    uint32_t columns;  /* to be written: at most COLUMN_TILE */
+    const float *bias; /* [COLUMN_TILE] */
     enum ss_activation activation;
 };
 
 SS_INLINE void finish_row(const struct linear_tile *tile, const lanes sums[COLUMN_TILE], int row)
 {
-    float value[COLUMN_TILE];
-    lanes_sum_4(sums, value);
+    quad value = lanes_sum_4(sums), bias;
+    memcpy(&bias, tile->bias, sizeof bias);
+    value += bias;
+    if (tile->activation == SS_ACTIVATION_RELU)
+        value = quad_relu(value);
     float *out = tile->out + (size_t)row * tile->out_stride;
-    for (uint32_t c = 0; c < COLUMN_TILE; c++) {
-        value[c] += tile->bias[c];
-        if (tile->activation == SS_ACTIVATION_RELU && value[c] < 0)
-            value[c] = 0;
-    }
     if (tile->columns == COLUMN_TILE)
-        memcpy(out, value, sizeof value);
+        memcpy(out, &value, sizeof value);
     else
-        memcpy(out, value, tile->columns * sizeof *value);
+        memcpy(out, &value, tile->columns * sizeof *out);
 }
 
 SS_INLINE void run_tile(const struct linear_tile *tile, enum ss_dtype dtype, int rows)
@@ -57,21 +55,9 @@ SS_INLINE void run_tile(const struct linear_tile *tile, enum ss_dtype dtype, int
                              ? lanes_load(tile->accumulators + (r * COLUMN_TILE + c) * LANES)
                              : lanes_set(0);
     const float *in = tile->in;
-    const void *w0 = tile->weight[0], *w1 = tile->weight[1];
-    const void *w2 = tile->weight[2], *w3 = tile->weight[3];
-    uint32_t k = tile->k, i = 0;
+    uint32_t k = tile->k, i = k / LANES * LANES;
     size_t stride = tile->in_stride;
-    for (; i + LANES <= k; i += LANES) {
-        const lanes w[COLUMN_TILE] = {lanes_load_as(w0, i, dtype), lanes_load_as(w1, i, dtype),
-                                      lanes_load_as(w2, i, dtype), lanes_load_as(w3, i, dtype)};
-#pragma GCC unroll 6
-        for (int r = 0; r < rows; r++) {
-            lanes x = lanes_load(in + (size_t)r * stride + i);
-#pragma GCC unroll 4
-            for (int c = 0; c < COLUMN_TILE; c++)
-                sums[r][c] = lanes_fma(x, w[c], sums[r][c]);
-        }
-    }
+    sum_products(in, stride, tile->weight, i, dtype, rows, sums);
     if (i < k) {
         lanes w[COLUMN_TILE];
 #pragma GCC unroll 4
@@ -151,10 +137,10 @@ static uint32_t least(uint32_t a, uint32_t b)
 static void set_columns(struct linear_tile *tile, const struct linear_block *block, uint32_t column)
 {
     tile->columns = least(COLUMN_TILE, block->columns - column);
+    tile->bias = block->bias + column;
     for (uint32_t c = 0; c < COLUMN_TILE; c++) {
         uint32_t at = column + least(c, tile->columns - 1);
         tile->weight[c] = block->weight + at * block->weight_stride_bytes;
-        tile->bias[c] = block->bias[at];
     }
 }
 
@@ -195,7 +181,7 @@ static void set_bias(struct linear_block *block, const struct ss_cpu_vector *bia
         lanes_store(block->bias + i, lanes_load_within_as(from, i, block->columns, bias->dtype));
 }
 
-static void convert_weights(struct linear_block *block, float *to)
+static void pack_weights(struct linear_block *block, float *to)
 {
     const char *from = block->weight;
     for (uint32_t c = 0; c < block->columns; c++) {
@@ -222,8 +208,8 @@ static void run_columns(const struct ss_cpu_linear *call, struct linear_block *b
         block->weight = (const char *)call->weight + block->column * stride + block->begin * size;
         block->weight_stride_bytes = stride;
         block->dtype = call->dtype;
-        if (block->rows >= ROWS_TO_CONVERT)
-            convert_weights(block, scratch->weights);
+        if (block->rows >= ROWS_TO_PACK)
+            pack_weights(block, scratch->weights);
         run_block(call, block, scratch->accumulators);
     }
 }
