@@ -252,7 +252,7 @@ static bool step(struct rank *rank, struct sequence *sequences, uint32_t count, 
 
 static bool finished(const struct run *run, const struct sequence *sequence)
 {
-    return sequence->known >= run->golden->prompts[sequence->prompt].count + GOLDEN_TOKENS + 1;
+    return sequence->known >= run->golden->prompts[sequence->prompt].count + GOLDEN_TOKENS;
 }
 
 /* Runs SEQUENCES until each has its tokens, two batches under way. */
