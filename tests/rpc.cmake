@@ -16,3 +16,12 @@ endforeach()
 ss_unit_test(rpc_swapctl rpc_fake_engine)
 target_compile_definitions(rpc_swapctl PRIVATE SWAPCTL="$<TARGET_FILE:swapctl>")
 add_dependencies(rpc_swapctl swapctl)
+
+# The Python client, with the modules that setup.sh puts into .venv.
+find_program(SWAPSERVE_PYTHON NAMES python3 python
+  HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
+find_program(SWAPSERVE_PYTHON NAMES python3)
+add_test(NAME rpc_python COMMAND ${SWAPSERVE_PYTHON} -W error::ResourceWarning -m unittest discover
+  -s ${CMAKE_CURRENT_SOURCE_DIR}/integration/python)
+set_tests_properties(rpc_python PROPERTIES TIMEOUT 120 ENVIRONMENT
+  "SWAPSERVE_FAKE_SERVER=$<TARGET_FILE:rpc_fake_server>;PYTHONPATH=${PROJECT_SOURCE_DIR}/rpc/python;PYTHONDONTWRITEBYTECODE=1")

@@ -1,0 +1,96 @@
+"""Settings of a connection, and of the sockets it is made of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from .wire import DEFAULT_ENDPOINT
+
+_EVENTS = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
+
+_TROUBLE: Dict[int, str] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the server refused this client's key",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "what listens there speaks no ZeroMQ, or has other keys",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    endpoint: str
+    connect_timeout: float
+    reply_bytes_max: int
+    server_key: Optional[bytes] = None
+    public_key: Optional[bytes] = None
+    secret_key: Optional[bytes] = None
+
+
+def make_settings(
+    endpoint: Optional[str],
+    connect_timeout: float,
+    reply_bytes_max: int,
+    server_key: Optional[bytes],
+    public_key: Optional[bytes],
+    secret_key: Optional[bytes],
+) -> Settings:
+    endpoint = endpoint or os.environ.get("SWAPSERVE_ENDPOINT") or DEFAULT_ENDPOINT
+    if not endpoint.startswith(("tcp://", "ipc://")):
+        raise ValueError(f"endpoint: found {endpoint!r}, want tcp://HOST:PORT or ipc://PATH")
+    keys = (server_key, public_key, secret_key)
+    if any(keys) and not all(keys):
+        raise ValueError("CURVE needs server_key, public_key and secret_key")
+    return Settings(endpoint, connect_timeout, reply_bytes_max, *keys)
+
+
+def open_sockets(context: Any, settings: Settings) -> Tuple[Any, Any]:
+    """A connecting DEALER and its monitor, of the CONTEXT's kind (plain or asyncio)."""
+    dealer = context.socket(zmq.DEALER)
+    try:
+        dealer.setsockopt(zmq.LINGER, 0)
+        dealer.setsockopt(zmq.SNDHWM, 10000)
+        dealer.setsockopt(zmq.RCVHWM, 10000)
+        dealer.setsockopt(zmq.MAXMSGSIZE, settings.reply_bytes_max)
+        dealer.setsockopt(zmq.IPV6, int(settings.endpoint.startswith("tcp://[")))
+        # Long enough that a lost connection is seen, and this socket given up, before libzmq
+        # connects again and sends what is left in it.
+        dealer.setsockopt(zmq.RECONNECT_IVL, 200)
+        dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        dealer.setsockopt(zmq.HEARTBEAT_IVL, 5000)
+        dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
+        if settings.server_key:
+            dealer.setsockopt(zmq.CURVE_SERVERKEY, settings.server_key)
+            dealer.setsockopt(zmq.CURVE_PUBLICKEY, settings.public_key)
+            dealer.setsockopt(zmq.CURVE_SECRETKEY, settings.secret_key)
+        monitor = dealer.get_monitor_socket(_EVENTS)
+        monitor.setsockopt(zmq.LINGER, 0)
+        dealer.connect(settings.endpoint)
+    except BaseException:
+        dealer.close(0)
+        raise
+    return dealer, monitor
+
+
+def close_sockets(dealer: Any, monitor: Any, linger_ms: int = 0) -> None:
+    """Closes what open_sockets() gave; a socket left open would hang the context's end."""
+    dealer.disable_monitor()
+    monitor.close(0)
+    dealer.close(linger_ms)
+
+
+def read_event(frames: Any) -> Tuple[bool, bool, str]:
+    """(connected, lost, trouble) from a monitor's message."""
+    event = int(parse_monitor_message(frames)["event"])
+    return (
+        event == zmq.EVENT_HANDSHAKE_SUCCEEDED,
+        event == zmq.EVENT_DISCONNECTED,
+        _TROUBLE.get(event, ""),
+    )
