@@ -1,6 +1,6 @@
 /* swapbench: what the links of a machine can do, and what swapping gets of it. */
-#ifndef SS_EXPERIMENTS_SWAPBENCH_H
-#define SS_EXPERIMENTS_SWAPBENCH_H
+#ifndef SS_SWAPBENCH_BENCH_H
+#define SS_SWAPBENCH_BENCH_H
 
 #include <jansson.h>
 #include <stdbool.h>

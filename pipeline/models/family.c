@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "pipeline/models/model.h"
@@ -21,10 +22,10 @@ const struct ss_family *ss_family_find(const char *model_type)
 const char *ss_family_names(void)
 {
     static _Thread_local char text[128];
+    size_t used = 0;
     text[0] = 0;
-    for (size_t i = 0; i < FAMILY_COUNT; i++) {
-        strncat(text, i ? ", " : "", sizeof text - strlen(text) - 1);
-        strncat(text, families[i]->model_type, sizeof text - strlen(text) - 1);
-    }
+    for (size_t i = 0; i < FAMILY_COUNT && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "",
+                                 families[i]->model_type);
     return text;
 }

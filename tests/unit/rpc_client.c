@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -123,7 +124,7 @@ Test(rpc_client, a_stream_piece_by_piece)
     cr_assert_eq(swapclient_submit(client, &submit, &request), 0);
     while (!piece.last) {
         cr_assert_eq(swapclient_next(request, 10000, &piece), 0, "%s", swapclient_message());
-        strcat(text, piece.text);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s", piece.text);
         tokens += piece.token_count;
         pieces++;
     }
