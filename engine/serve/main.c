@@ -1,7 +1,9 @@
 /* swapserve: one rank per process, started by mpirun; rank 0 holds the controller and the server.
  */
 #include <argp.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -152,19 +154,26 @@ static void set_log_level(const char *name)
             ss_log_set_level((enum ss_log_level)level);
 }
 
-/* A model whose tokenizer asks for what is not supported is still served, by token ids. */
+/* The config's tokenizer, else the one in the model's folder, if there is one. A model whose
+ * tokenizer asks for what is not supported is still served, by token ids. */
 static enum ss_status open_tokenizer(const struct ss_catalog_model *model,
                                      struct ss_tokenizer **out)
 {
-    enum ss_status status = ss_tokenizer_open(model->config->tokenizer, out);
+    char path[PATH_MAX];
+    if (model->config->tokenizer)
+        snprintf(path, sizeof path, "%s", model->config->tokenizer);
+    else if (model->config->path)
+        snprintf(path, sizeof path, "%s/tokenizer.json", model->config->path);
+    if (!model->config->tokenizer && (!model->config->path || access(path, F_OK) != 0))
+        return SS_OK;
+    enum ss_status status = ss_tokenizer_open(path, out);
     if (status == SS_UNSUPPORTED) {
         SS_WARNING("model %s takes token ids only: %s", model->config->name, ss_status_message());
         return SS_OK;
     }
     if (!status && ss_tokenizer_vocab_size(*out) > model->shape.vocab)
-        return ss_fail(SS_INVALID, "%s has ids up to %u, the model's vocab_size is %u",
-                       model->config->tokenizer, ss_tokenizer_vocab_size(*out) - 1,
-                       model->shape.vocab);
+        return ss_fail(SS_INVALID, "%s has ids up to %u, the model's vocab_size is %u", path,
+                       ss_tokenizer_vocab_size(*out) - 1, model->shape.vocab);
     return status;
 }
 
@@ -175,8 +184,7 @@ static enum ss_status open_tokenizers(struct server *server)
                                      sizeof *server->tokenizers, "tokenizers");
     for (int i = 0; i < catalog->model_count && !status; i++) {
         const struct ss_catalog_model *model = &catalog->models[i];
-        if (model->config->tokenizer)
-            status = open_tokenizer(model, &server->tokenizers[i]);
+        status = open_tokenizer(model, &server->tokenizers[i]);
         if (status)
             status = ss_status_context(status, "model %s", model->config->name);
     }
