@@ -46,3 +46,9 @@ endforeach()
 add_executable(comm_sum contract/comm_sum.c)
 target_link_libraries(comm_sum PRIVATE ss_comm link_suite)
 add_test(NAME comm_sum COMMAND comm_sum)
+
+# Processor time at rest, which is a promise; delays, which are printed.
+add_executable(link_timing contract/link_timing.c)
+target_link_libraries(link_timing PRIVATE comm_suite)
+ss_mpi_test(link_timing_4 4 $<TARGET_FILE:link_timing>)
+set_tests_properties(link_timing_4 PROPERTIES LABELS "mpi;timing" RUN_SERIAL ON)

@@ -279,9 +279,10 @@ enum ss_status ss_comm_create_mpi(const struct ss_comm_options *options, struct 
     struct mpi_comm *comm = 0;
     enum ss_status own = allocate(options, &comm);
     enum ss_status status = ss_host_comm_agree(options->link, own);
+    if (own != SS_OK)
+        return own;
     if (status != SS_OK) {
-        if (own == SS_OK)
-            mpi_release(comm);
+        mpi_release(comm);
         return status;
     }
     if (options->tp > 1)

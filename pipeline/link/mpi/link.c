@@ -170,7 +170,8 @@ static void mpi_wait(struct ss_link *base, uint64_t deadline_ns)
     }
     /* Whoever rang before RINGS was read had sent before: this look finds it. A failure shows
      * again, with its message, in the receive that follows. */
-    if (ss_mpi_progress(link) != SS_OK || something_to_take(link))
+    if (ss_mpi_progress(link) != SS_OK || something_to_take(link) ||
+        give_all_credits(link) != SS_OK)
         return;
     bool blocked = link->waiting_count != 0;
     bool busy = blocked || link->sending != 0;
