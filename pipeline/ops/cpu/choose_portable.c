@@ -1,4 +1,4 @@
-#include "pipeline/ops/cpu/kernels_portable.h"
+#include "pipeline/ops/cpu/kernel_sets.h"
 
 const struct ss_cpu_kernels *ss_cpu_kernels_at(int index)
 {

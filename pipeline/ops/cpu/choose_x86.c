@@ -1,9 +1,7 @@
 #include <cpuid.h>
 #include <stdbool.h>
 
-#include "pipeline/ops/cpu/kernels_avx2.h"
-#include "pipeline/ops/cpu/kernels_avx512.h"
-#include "pipeline/ops/cpu/kernels_portable.h"
+#include "pipeline/ops/cpu/kernel_sets.h"
 
 /* Not every compiler's __builtin_cpu_supports() knows this one. */
 static bool supports_f16c(void)

@@ -1,4 +1,4 @@
-#include "pipeline/ops/cpu/kernels_avx2.h"
+#include "pipeline/ops/cpu/kernel_sets.h"
 
 #include "pipeline/ops/cpu/lanes_avx2.h"
 #include "pipeline/ops/cpu/sum_products_avx2.h"

@@ -1,4 +1,4 @@
-#include "pipeline/ops/cpu/kernels_avx512.h"
+#include "pipeline/ops/cpu/kernel_sets.h"
 
 #include "pipeline/ops/cpu/lanes_avx512.h"
 #include "pipeline/ops/cpu/sum_products_one.h"
