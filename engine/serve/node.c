@@ -13,7 +13,7 @@
 #include "swap/device/device.h"
 #include "swap/fill.h"
 
-#define FD_TIMEOUT_MS   20000
+#define FD_TIMEOUT_MS   10000
 #define TRACE_SPANS_MAX (1u << 18)
 #define SAID_BYTES      400
 
