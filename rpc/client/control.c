@@ -94,7 +94,8 @@ static int fetch(struct swapclient *client, enum ss_op op, int timeout_ms, struc
         return error;
     if (ss_alloc(&report, 1, sizeof *report, "report")) {
         swapclient_request_free(request);
-        return client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
+        client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
+        return SWAPCLIENT_E_NO_MEMORY;
     }
     report->bytes = request->reply;
     request->reply = 0;
@@ -102,7 +103,8 @@ static int fetch(struct swapclient *client, enum ss_op op, int timeout_ms, struc
     if (ss_reply_decode(&report->frame, report->bytes, request->reply_bytes,
                         client->reply_bytes_max, reply, &wire_error)) {
         report_free(report);
-        error = client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", wire_error.message);
+        client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", wire_error.message);
+        error = SWAPCLIENT_E_NO_MEMORY;
     }
     swapclient_request_free(request);
     if (!error)

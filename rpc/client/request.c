@@ -16,8 +16,10 @@ int request_create(struct swapclient *client, struct ss_request *frame,
     struct swapclient_request *request;
     struct ss_writer writer;
     pthread_condattr_t attributes;
-    if (ss_alloc(&request, 1, sizeof *request, "request"))
-        return client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
+    if (ss_alloc(&request, 1, sizeof *request, "request")) {
+        client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
+        return SWAPCLIENT_E_NO_MEMORY;
+    }
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&request->changed, &attributes);
@@ -41,7 +43,8 @@ int request_create(struct swapclient *client, struct ss_request *frame,
         !harvest_add(&request->view, "", 0, 0, 0)) {
         ss_writer_close(&writer);
         request_destroy(request);
-        return client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
+        client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
+        return SWAPCLIENT_E_NO_MEMORY;
     }
     ss_writer_release(&writer, &request->bytes, &request->size);
     *out = request;
@@ -132,6 +135,9 @@ void request_end(struct swapclient_request *request, int error, const char *fiel
     struct swapclient *client = request->client;
     struct swapclient_result *result = &request->result;
     va_list args;
+    va_start(args, format);
+    vsnprintf(request->message, sizeof request->message, format, args);
+    va_end(args);
     SS_ASSERT(request->state != REQUEST_ENDED);
     if (request->state == REQUEST_WAITING)
         TAILQ_REMOVE(&client->sending, request, in_sending);
@@ -143,9 +149,6 @@ void request_end(struct swapclient_request *request, int error, const char *fiel
         request_destroy(request);
         return;
     }
-    va_start(args, format);
-    vsnprintf(request->message, sizeof request->message, format, args);
-    va_end(args);
     snprintf(request->field, sizeof request->field, "%s", field ? field : "");
     result->error = error;
     result->text = request->all.text;

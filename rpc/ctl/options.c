@@ -118,8 +118,10 @@ static void parse_tokens(struct argp_state *state, struct ctl_options *options, 
         argp_error(state, "--tokens: found %zu ids, want at most %d", count, TOKENS_MAX);
     free(options->tokens);
     options->tokens = calloc(count, sizeof *options->tokens);
-    if (!options->tokens)
+    if (!options->tokens) {
         argp_failure(state, CTL_REFUSED, errno, "--tokens");
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         char *end;
         errno = 0;

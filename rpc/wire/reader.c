@@ -75,12 +75,12 @@ void ss_reader_fail(struct ss_reader *reader, enum ss_error_code code, const cha
                     const char *format, ...)
 {
     char text[sizeof reader->error->message];
-    if (reader->failed)
-        return;
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (reader->failed)
+        return;
     ss_wire_fail(reader->error, code, field, "%s", text);
     reader->failed = true;
 }
