@@ -29,6 +29,9 @@ static inline void must_at(enum ss_status status, const char *what, const char *
     exit(1);
 }
 
+/* What a program exits with where the machine cannot run it; CTest is told. */
+#define CHECK_SKIPPED 77
+
 #define CHECK(good)  check_at((good), #good, __FILE__, __LINE__)
 #define MUST(status) must_at((status), #status, __FILE__, __LINE__)
 

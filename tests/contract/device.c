@@ -379,6 +379,16 @@ static const struct {
     {"a_failed_device_stays_failed", a_failed_device_stays_failed},
 };
 
+static bool no_such_device(void)
+{
+    const struct ss_device_options options = {.kind = kind, .memory_bytes = 1};
+    struct ss_device *device;
+    enum ss_status status = ss_device_create(&options, &device);
+    if (!status)
+        device->ops->destroy(device);
+    return status == SS_NOT_FOUND;
+}
+
 int main(int count, char **arguments)
 {
     if (count != 2) {
@@ -387,6 +397,10 @@ int main(int count, char **arguments)
     }
     kind = arguments[1];
     alarm(HANG_SECONDS);
+    if (no_such_device()) {
+        fprintf(stderr, "%s\n", ss_status_message());
+        return CHECK_SKIPPED;
+    }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bench bench;
         int before = checks_failed;
