@@ -43,7 +43,8 @@ struct ss_server_callbacks {
      * is and SS_FINISH_CANCELLED. The cancel request itself was answered. May come more than once,
      * and after the last answer was given but not yet sent. */
     void (*on_cancel)(void *user, struct ss_reply_to to);
-    /* TO's client has vanished or reads too slowly: TO is dead, no answer is needed. */
+    /* TO's client has vanished or reads too slowly: TO, of whatever op, is dead; no answer is
+     * needed. */
     void (*on_gone)(void *user, struct ss_reply_to to);
 };
 
@@ -97,7 +98,8 @@ const char *ss_server_endpoint(const struct ss_server *server, size_t index);
 
 /* Answers. From any thread; everything passed is copied. They wait while the reply queue is full
  * (the server's thread empties it without ever waiting for a client), except on the server's own
- * thread, which never waits. SS_NO_MEMORY: nothing was sent, and the request still lives;
+ * thread, which never waits: so give no answer from another thread under a lock that a callback
+ * takes. SS_NO_MEMORY: nothing was sent, and the request still lives;
  * SS_CANCELLED: the server has stopped. All but tokens are last answers. */
 SS_MUST_CHECK enum ss_status ss_server_reply_tokens(struct ss_server *server, struct ss_reply_to to,
                                                     const struct ss_piece *piece);
