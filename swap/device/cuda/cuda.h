@@ -19,8 +19,16 @@ int ss_cuda_device_index(const struct ss_device *device);
 /* The runtime's stream behind STREAM: a cudaStream_t. */
 void *ss_cuda_stream_native(struct ss_stream *stream);
 
-/* Records the first failure of DEVICE's queued work; the message names CALL and WHAT CUDA says of
- * CODE (a cudaError_t). Returns SS_OK for code 0. */
-enum ss_status ss_cuda_check(struct ss_device *device, int code, const char *call);
+/* Before each fallible call that queues work: makes DEVICE current on this thread, and fails where
+ * a test planted a fault. */
+SS_MUST_CHECK enum ss_status ss_cuda_begin(struct ss_device *device, const char *call);
+
+/* What became of CALL: CODE is a cudaError_t. A failure is recorded as the device's health; the
+ * message names the GPU, CALL and what CUDA says. */
+SS_MUST_CHECK enum ss_status ss_cuda_check(struct ss_device *device, int code, const char *call);
+
+/* The same for failures that have no cudaError_t: those of cuBLAS, NCCL, a lost peer. */
+enum ss_status ss_cuda_fail(struct ss_device *device, enum ss_status status, const char *call,
+                            const char *what);
 
 #endif

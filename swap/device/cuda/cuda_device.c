@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/fault.h"
@@ -19,22 +20,34 @@ static enum ss_status record(struct cuda_device *device, enum ss_status status, 
     return ss_fail(status, "GPU %d: %s: %s", device->index, call, what);
 }
 
-enum ss_status ss_cuda_check(struct ss_device *base, int code, const char *call)
+enum ss_status ss_cuda_begin(struct ss_device *base, const char *call)
 {
     struct cuda_device *device = ss_cuda_device_of(base);
     if (ss_fault(SS_FAULT_DEVICE))
         return record(device, SS_IO, call, "planted fault");
+    ss_cuda_use(device);
+    return SS_OK;
+}
+
+enum ss_status ss_cuda_check(struct ss_device *base, int code, const char *call)
+{
+    struct cuda_device *device = ss_cuda_device_of(base);
     if (code == cudaSuccess)
         return SS_OK;
+    cudaGetLastError(); /* what does not outlive its call must not be found by the next one */
     return record(device, code == cudaErrorMemoryAllocation ? SS_NO_MEMORY : SS_IO, call,
                   cudaGetErrorString((cudaError_t)code));
+}
+
+enum ss_status ss_cuda_fail(struct ss_device *base, enum ss_status status, const char *call,
+                            const char *what)
+{
+    return record(ss_cuda_device_of(base), status, call, what);
 }
 
 enum ss_status ss_cuda_driver_check(struct cuda_device *device, CUresult result, const char *call)
 {
     const char *text = "unknown error";
-    if (ss_fault(SS_FAULT_DEVICE))
-        return record(device, SS_IO, call, "planted fault");
     if (result == CUDA_SUCCESS)
         return SS_OK;
     device->driver.error_string(result, &text);
@@ -62,6 +75,8 @@ static void destroy(struct ss_device *base)
 {
     struct cuda_device *device = ss_cuda_device_of(base);
     ss_cuda_use(device);
+    if (device->watch)
+        cudaStreamDestroy(device->watch);
     if (device->counters)
         cudaFreeHost(device->counters);
     ss_free(device->free_counters);
@@ -73,16 +88,17 @@ static enum ss_status alloc(struct ss_device *base, size_t bytes, ss_device_addr
 {
     size_t free_bytes = 0, total = 0;
     void *made = 0;
-    ss_cuda_use(ss_cuda_device_of(base));
-    cudaError_t code = ss_fault(SS_FAULT_DEVICE) ? cudaErrorMemoryAllocation
-                                                 : cudaMalloc(&made, bytes ? bytes : ALIGNMENT);
+    enum ss_status status = ss_cuda_begin(base, "alloc");
+    if (status)
+        return status;
+    cudaError_t code = cudaMalloc(&made, bytes ? bytes : ALIGNMENT);
     if (code == cudaErrorMemoryAllocation) {
         cudaGetLastError();
         cudaMemGetInfo(&free_bytes, &total);
         return ss_fail(SS_NO_MEMORY, "%s: asked for %zu bytes, %zu of %zu are free",
                        base->description, bytes, free_bytes, total);
     }
-    enum ss_status status = ss_cuda_check(base, (int)code, "cudaMalloc");
+    status = ss_cuda_check(base, (int)code, "alloc: cudaMalloc");
     if (!status)
         *out = (ss_device_address)(uintptr_t)made;
     return status;
@@ -96,9 +112,11 @@ static void free_memory(struct ss_device *base, ss_device_address address)
 
 static enum ss_status host_register(struct ss_device *base, void *memory, size_t bytes)
 {
-    ss_cuda_use(ss_cuda_device_of(base));
-    return ss_cuda_check(base, (int)cudaHostRegister(memory, bytes, cudaHostRegisterPortable),
-                         "cudaHostRegister");
+    enum ss_status status = ss_cuda_begin(base, "host_register");
+    return status
+               ? status
+               : ss_cuda_check(base, (int)cudaHostRegister(memory, bytes, cudaHostRegisterPortable),
+                               "host_register: cudaHostRegister");
 }
 
 static void host_unregister(struct ss_device *base, void *memory, size_t bytes)
@@ -116,21 +134,24 @@ static enum ss_status stream_create(struct ss_device *base, enum ss_stream_kind 
     enum ss_status status = ss_alloc(&stream, 1, sizeof *stream, "stream");
     if (status)
         return status;
-    ss_cuda_use(ss_cuda_device_of(base));
+    status = ss_cuda_begin(base, "stream_create");
+    if (status)
+        goto release;
     cudaDeviceGetStreamPriorityRange(&least, &greatest);
     /* Edges carry what another rank waits for: they go before this rank's own compute. */
     int priority = kind == SS_STREAM_EDGE ? greatest : least;
     status = ss_cuda_check(
         base, (int)cudaStreamCreateWithPriority(&stream->native, cudaStreamNonBlocking, priority),
-        "cudaStreamCreateWithPriority");
-    if (status) {
-        ss_free(stream);
-        return status;
-    }
+        "stream_create: cudaStreamCreateWithPriority");
+    if (status)
+        goto release;
     stream->base.device = base;
     stream->kind = kind;
     *out = &stream->base;
     return SS_OK;
+release:
+    ss_free(stream);
+    return status;
 }
 
 static void stream_destroy(struct ss_stream *base)
@@ -138,18 +159,20 @@ static void stream_destroy(struct ss_stream *base)
     struct cuda_stream *stream = (struct cuda_stream *)base;
     ss_cuda_use(ss_cuda_device_of(base->device));
     enum ss_status status = ss_cuda_check(base->device, (int)cudaStreamSynchronize(stream->native),
-                                          "cudaStreamSynchronize");
+                                          "stream_destroy: cudaStreamSynchronize");
     (void)status; /* recorded as the device's health */
     cudaStreamDestroy(stream->native);
     ss_free(stream);
 }
 
 static enum ss_status copy(struct ss_stream *stream, void *to, const void *from, size_t bytes,
-                           enum cudaMemcpyKind kind, uint64_t *counter)
+                           enum cudaMemcpyKind kind, uint64_t *counter, const char *call)
 {
-    ss_cuda_use(ss_cuda_device_of(stream->device));
+    enum ss_status status = ss_cuda_begin(stream->device, call);
+    if (status || bytes == 0)
+        return status;
     cudaError_t code = cudaMemcpyAsync(to, from, bytes, kind, ss_cuda_stream_native(stream));
-    enum ss_status status = ss_cuda_check(stream->device, (int)code, "cudaMemcpyAsync");
+    status = ss_cuda_check(stream->device, (int)code, call);
     if (!status && counter)
         __atomic_fetch_add(counter, bytes, __ATOMIC_RELAXED);
     return status;
@@ -159,30 +182,42 @@ static enum ss_status copy_to_device(struct ss_stream *stream, ss_device_address
                                      const void *from, size_t bytes)
 {
     return copy(stream, (void *)(uintptr_t)to, from, bytes, cudaMemcpyHostToDevice,
-                &stream->device->bytes_to_device);
+                &stream->device->bytes_to_device, "copy_to_device: cudaMemcpyAsync");
 }
 
 static enum ss_status copy_to_host(struct ss_stream *stream, void *to, ss_device_address from,
                                    size_t bytes)
 {
     return copy(stream, to, (const void *)(uintptr_t)from, bytes, cudaMemcpyDeviceToHost,
-                &stream->device->bytes_to_host);
+                &stream->device->bytes_to_host, "copy_to_host: cudaMemcpyAsync");
 }
 
 static enum ss_status copy_on_device(struct ss_stream *stream, ss_device_address to,
                                      ss_device_address from, size_t bytes)
 {
     return copy(stream, (void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes,
-                cudaMemcpyDeviceToDevice, 0);
+                cudaMemcpyDeviceToDevice, 0, "copy_on_device: cudaMemcpyAsync");
 }
 
 static enum ss_status host_call(struct ss_stream *stream, void (*call)(void *argument),
                                 void *argument)
 {
-    ss_cuda_use(ss_cuda_device_of(stream->device));
-    return ss_cuda_check(stream->device,
-                         (int)cudaLaunchHostFunc(ss_cuda_stream_native(stream), call, argument),
-                         "cudaLaunchHostFunc");
+    enum ss_status status = ss_cuda_begin(stream->device, "host_call");
+    return status ? status
+                  : ss_cuda_check(
+                        stream->device,
+                        (int)cudaLaunchHostFunc(ss_cuda_stream_native(stream), call, argument),
+                        "host_call: cudaLaunchHostFunc");
+}
+
+enum ss_status ss_cuda_look(struct cuda_device *device)
+{
+    ss_cuda_use(device);
+    /* A kernel's fault shows in every later call, on any stream. */
+    cudaError_t code = cudaStreamQuery(device->watch);
+    return code == cudaErrorNotReady
+               ? SS_OK
+               : ss_cuda_check(&device->base, (int)code, "queued work: cudaStreamQuery");
 }
 
 static enum ss_status health(struct ss_device *base)
@@ -248,15 +283,20 @@ static enum ss_status create_counters(struct cuda_device *device)
 {
     size_t bytes = TIMELINES_MAX * sizeof *device->counters;
     void *address = 0;
-    enum ss_status status =
-        ss_cuda_check(&device->base,
-                      (int)cudaHostAlloc((void **)&device->counters, bytes,
-                                         cudaHostAllocMapped | cudaHostAllocPortable),
-                      "cudaHostAlloc");
+    enum ss_status status = ss_cuda_begin(&device->base, "create");
+    if (!status)
+        status = ss_cuda_check(&device->base,
+                               (int)cudaHostAlloc((void **)&device->counters, bytes,
+                                                  cudaHostAllocMapped | cudaHostAllocPortable),
+                               "create: cudaHostAlloc");
     if (!status)
         status = ss_cuda_check(&device->base,
                                (int)cudaHostGetDevicePointer(&address, device->counters, 0),
-                               "cudaHostGetDevicePointer");
+                               "create: cudaHostGetDevicePointer");
+    if (!status)
+        status = ss_cuda_check(
+            &device->base, (int)cudaStreamCreateWithFlags(&device->watch, cudaStreamNonBlocking),
+            "create: cudaStreamCreateWithFlags");
     if (!status)
         status = ss_alloc(&device->free_counters, TIMELINES_MAX, sizeof *device->free_counters,
                           "timelines");
@@ -300,6 +340,9 @@ enum ss_status ss_cuda_device_create(const struct ss_device_options *options,
     enum ss_status status = ss_alloc(&device, 1, sizeof *device, "device");
     if (status)
         return status;
+    /* Streams beyond the hardware queues share them, and a wait would then hold up a stranger. Read
+     * by the driver when it starts; 32 is its greatest value. */
+    setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
     device->base.ops = &cuda_ops;
     device->index = options->index;
     pthread_mutex_init(&device->lock, 0);

@@ -8,6 +8,15 @@
 /* A waiting host thread spins this long, then naps: pieces take hundreds of microseconds. */
 #define SPIN_NS 20000
 #define NAP_NS  20000
+/* How often it asks the driver whether the device still works. */
+#define LOOK_NS 2000000
+/* The GPU compares as signed differences: no counter and no wait may pass this. */
+#define VALUE_MAX ((uint64_t)INT64_MAX)
+
+static uint64_t clamp(uint64_t value)
+{
+    return value < VALUE_MAX ? value : VALUE_MAX;
+}
 
 static const struct cuda_timeline *timeline_of(const struct ss_timeline *timeline)
 {
@@ -64,15 +73,19 @@ uint64_t ss_cuda_timeline_value(const struct ss_timeline *timeline)
 enum ss_status ss_cuda_timeline_wait(struct ss_timeline *timeline, uint64_t value,
                                      uint64_t timeout_ns)
 {
-    uint64_t begin = ss_now_ns();
-    while (ss_cuda_timeline_value(timeline) < value) {
+    uint64_t begin = ss_now_ns(), look = LOOK_NS;
+    while (ss_cuda_timeline_value(timeline) < clamp(value)) {
         uint64_t waited = ss_now_ns() - begin;
+        enum ss_status status = timeline->device->ops->health(timeline->device);
+        if (!status && waited >= look) {
+            status = ss_cuda_look(ss_cuda_device_of(timeline->device));
+            look = waited + LOOK_NS;
+        }
+        if (status)
+            return status;
         if (waited >= timeout_ns)
             return ss_fail(SS_TIMEOUT, "a timeline stayed under %llu for %.3f s",
                            (unsigned long long)value, (double)waited / 1e9);
-        enum ss_status status = timeline->device->ops->health(timeline->device);
-        if (status)
-            return status;
         if (waited > SPIN_NS)
             nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, 0);
     }
@@ -82,32 +95,36 @@ enum ss_status ss_cuda_timeline_wait(struct ss_timeline *timeline, uint64_t valu
 void ss_cuda_timeline_raise(struct ss_timeline *timeline, uint64_t value)
 {
     uint64_t *counter = counter_of(timeline);
-    if (__atomic_load_n(counter, __ATOMIC_RELAXED) < value)
-        __atomic_store_n(counter, value, __ATOMIC_RELEASE);
+    uint64_t now = __atomic_load_n(counter, __ATOMIC_RELAXED);
+    while (now < clamp(value) && !__atomic_compare_exchange_n(counter, &now, clamp(value), false,
+                                                              __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
 }
 
 enum ss_status ss_cuda_signal(struct ss_stream *stream, struct ss_timeline *timeline,
                               uint64_t value)
 {
     struct cuda_device *device = ss_cuda_device_of(stream->device);
-    ss_cuda_use(device);
+    enum ss_status status = ss_cuda_begin(stream->device, "signal");
+    if (status)
+        return status;
     /* The default flag orders all earlier writes of the stream before the counter's. */
     return ss_cuda_driver_check(device,
                                 device->driver.write_value(ss_cuda_stream_native(stream),
-                                                           address_of(timeline), value,
+                                                           address_of(timeline), clamp(value),
                                                            CU_STREAM_WRITE_VALUE_DEFAULT),
-                                "cuStreamWriteValue64");
+                                "signal: cuStreamWriteValue64");
 }
 
 enum ss_status ss_cuda_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value)
 {
     struct cuda_device *device = ss_cuda_device_of(stream->device);
-    if (ss_cuda_timeline_value(timeline) >= value)
-        return SS_OK;
-    ss_cuda_use(device);
+    enum ss_status status = ss_cuda_begin(stream->device, "wait");
+    if (status || ss_cuda_timeline_value(timeline) >= clamp(value))
+        return status;
     return ss_cuda_driver_check(device,
                                 device->driver.wait_value(ss_cuda_stream_native(stream),
-                                                          address_of(timeline), value,
+                                                          address_of(timeline), clamp(value),
                                                           CU_STREAM_WAIT_VALUE_GEQ),
-                                "cuStreamWaitValue64");
+                                "wait: cuStreamWaitValue64");
 }

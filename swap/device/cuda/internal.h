@@ -29,6 +29,7 @@ struct cuda_device {
     pthread_mutex_t lock; /* guards the failure's message and the free counters */
     atomic_int failed;    /* enum ss_status of the first failure */
     char message[256];
+    cudaStream_t watch; /* always empty: asked whether the device still works */
     uint64_t *counters; /* pinned, mapped */
     CUdeviceptr counters_address;
     uint32_t *free_counters;
@@ -50,6 +51,9 @@ static inline struct cuda_device *ss_cuda_device_of(struct ss_device *device)
 {
     return (struct cuda_device *)device;
 }
+
+/* A failure of queued work that no call has met yet. */
+enum ss_status ss_cuda_look(struct cuda_device *device);
 
 /* Makes the device current on the calling thread; cheap after the first time. */
 void ss_cuda_use(const struct cuda_device *device);

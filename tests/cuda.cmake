@@ -1,0 +1,5 @@
+# What runs on a GPU alone. Built wherever the CUDA side is; run by tests/gpu.sh on a GPU machine.
+if(SWAPSERVE_HAS_CUDA)
+  add_executable(stream_waits gpu/stream_waits.c gpu/probe_kernels.cu)
+  target_link_libraries(stream_waits PRIVATE ss_swap PkgConfig::jansson)
+endif()
