@@ -86,7 +86,6 @@ static void knock(struct ss_link *link)
             link_take(link, &from, buffer, &bytes);
             memcpy(&then_ns, buffer, sizeof then_ns);
             delays_us[n] = (double)(ss_now_ns() - then_ns) * 1e-3;
-            (void)link->table->receive(link, &from, buffer, &bytes); /* gives the credit back */
         }
     }
     if (link->rank == link->ranks - 1)
