@@ -38,7 +38,7 @@ static const char doc[] =
     "\nExit status: 0 after a drain, 1 after a failure, 2 for a config that cannot be served.";
 
 struct arguments {
-    const char *config;
+    const char *config, *trace, *endpoint;
     bool check;
 };
 
@@ -47,6 +47,9 @@ static const struct argp_option options[] = {
      "The YAML configuration (required); configs/README.md lists its keys", 0},
     {"check", 'k', 0, 0, "Check the configuration and its models, print the plan, start nothing",
      0},
+    {"trace", 't', "FILE", 0, "Write a trace for Perfetto at the end, in place of the config's", 0},
+    {"endpoint", 'e', "ENDPOINT", 0,
+     "Listen there alone (tcp://HOST:PORT or ipc://PATH), in place of the config's endpoints", 0},
     {0},
 };
 
@@ -59,6 +62,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case 'k':
         arguments->check = true;
+        return 0;
+    case 't':
+        arguments->trace = text;
+        return 0;
+    case 'e':
+        arguments->endpoint = text;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "%s is not an option; the config is given by --config FILE", text);
@@ -331,6 +340,26 @@ static int start(const struct ss_config *config, struct ss_catalog *catalog)
     return code;
 }
 
+/* What the command line says goes before what the file says. */
+static enum ss_status apply(const struct arguments *arguments, struct ss_config *config)
+{
+    enum ss_status status = SS_OK;
+    if (arguments->trace) {
+        ss_free(config->trace);
+        config->trace = 0;
+        status = ss_strdup(&config->trace, arguments->trace);
+    }
+    if (!status && arguments->endpoint) {
+        for (int i = 0; i < config->server.endpoint_count; i++) {
+            ss_free(config->server.endpoints[i]);
+            config->server.endpoints[i] = 0;
+        }
+        config->server.endpoint_count = 1;
+        status = ss_strdup(&config->server.endpoints[0], arguments->endpoint);
+    }
+    return status;
+}
+
 /* mpirun numbers its ranks in the environment, before MPI is initialised; one that was started by
  * itself is the first. Only the first speaks of mistakes that all would find. */
 static bool is_first_rank(void)
@@ -353,7 +382,8 @@ int main(int argc, char **argv)
     }
     catch_signals();
     int code = EXIT_CONFIG;
-    if (read_all(arguments.config, is_first_rank(), &config, &catalog)) {
+    if (read_all(arguments.config, is_first_rank(), &config, &catalog) ||
+        apply(&arguments, config)) {
         if (is_first_rank())
             SS_ERROR("%s", ss_status_message());
     } else if (arguments.check) {
