@@ -56,9 +56,13 @@ void ss_admission_cancel(struct ss_controller *controller, uint64_t handle, enum
         ss_ending_end(controller, index, reason);
 }
 
-void ss_admission_expire(struct ss_controller *controller)
+bool ss_admission_expire(struct ss_controller *controller)
 {
     uint32_t index;
-    while (ss_deadlines_first(&controller->deadlines, &index) <= controller->now_ns)
+    bool any = false;
+    while (ss_deadlines_first(&controller->deadlines, &index) <= controller->now_ns) {
         ss_ending_end(controller, index, SS_END_DEADLINE);
+        any = true;
+    }
+    return any;
 }

@@ -9,7 +9,7 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
 /* A request that is unknown or over is left alone: its end and the cancel crossed. */
 void ss_admission_cancel(struct ss_controller *controller, uint64_t handle, enum ss_end reason);
 
-/* Ends the requests whose deadlines have passed. */
-void ss_admission_expire(struct ss_controller *controller);
+/* Ends the requests whose deadlines have passed; true if there were any. */
+bool ss_admission_expire(struct ss_controller *controller);
 
 #endif

@@ -137,15 +137,20 @@ uint32_t ss_controller_step(struct ss_controller *controller, uint64_t now_ns,
 {
     struct ss_outbox *outbox = &controller->outbox;
     SS_ASSERT(now_ns >= controller->now_ns);
-    SS_ASSERT(actions_max >= 2 && event_count <= actions_max);
+    SS_ASSERT(actions_max >= SS_ACTIONS_MIN && event_count <= actions_max);
     controller->now_ns = now_ns;
     ss_outbox_begin(outbox, actions, actions_max);
     SS_ASSERT(event_count == 0 || outbox->ring_count == 0);
-    for (uint32_t i = 0; i < event_count; i++)
+    bool news = controller->wake_ns <= now_ns;
+    if (news)
+        controller->wake_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < event_count; i++) {
         take_event(controller, &events[i]);
-    ss_admission_expire(controller);
+        news |= events[i].kind != SS_EVENT_TIMER;
+    }
+    news |= ss_admission_expire(controller);
     if (controller->emulate.poll)
-        decide_by_tick(controller, event_count > 0);
+        decide_by_tick(controller, news);
     else
         decide(controller);
     set_timer(controller);

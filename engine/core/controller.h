@@ -130,8 +130,11 @@ SS_MUST_CHECK enum ss_status ss_controller_create(const struct ss_controller_opt
 void ss_controller_destroy(struct ss_controller *controller);
 
 /* Takes EVENTS in order at time NOW_NS (never falling) and appends to ACTIONS, which has room for
- * ACTIONS_MAX; returns how many. If it filled up, call again with no events for the rest. The
- * entries of the actions stay valid until the next call. */
+ * ACTIONS_MAX (at least EVENT_COUNT, and at least SS_ACTIONS_MIN); returns how many. If it filled
+ * up, call again with no events for the rest. The entries of the actions stay valid until the next
+ * call. A timer may be for now: call again when the actions are carried out. No entry but STOP,
+ * which the driver sends, follows DRAINED; none follows a lost rank. */
+#define SS_ACTIONS_MIN 16
 uint32_t ss_controller_step(struct ss_controller *controller, uint64_t now_ns,
                             const struct ss_event *events, uint32_t event_count,
                             struct ss_action *actions, uint32_t actions_max);

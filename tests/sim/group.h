@@ -1,0 +1,93 @@
+/* A simulated group: a controller and its ranks, in virtual time.
+ *
+ * Each rank has its own link, on which loads move in pieces, and its own copy streams; the
+ * tensor-parallel ranks of a stage compute in lockstep, chunk by chunk, each chunk waiting for its
+ * weights on all of them; stages hand over activations in the order of batches, and the last hands
+ * tokens to the first. Reports take their time to reach the controller.
+ *
+ * What lies in each page of each rank is simulated too, as a tag: loads, batches, moves, spills and
+ * restores write it when they would on a device, and whoever reads finds out whether the right
+ * thing is there. Every entry is checked against what the ranks hold when it is taken. A broken
+ * promise is recorded (sim_fail) and ends the run.
+ *
+ * The owner drives it: sim_group_feed() hands an event to the controller, sim_group_happen() lets a
+ * taken event of a kind below SIM_KINDS happen. */
+#ifndef SS_SIM_GROUP_H
+#define SS_SIM_GROUP_H
+
+#include "engine/core/controller.h"
+#include "tests/sim/queue.h"
+
+/* What things cost. */
+struct sim_costs {
+    double link_bytes_per_s; /* one rank's link, host to device */
+    double unload_bytes_per_s;
+    uint64_t piece_bytes, piece_latency_ns;
+    uint64_t chunk_ns; /* computing a chunk, beside its rows */
+    uint64_t row_ns;   /* of a row in a chunk */
+    uint64_t move_page_ns;
+    uint64_t hop_ns;           /* an entry to the next stage, activations, tokens */
+    uint64_t report_ns;        /* a report to the controller, at least ... */
+    uint64_t report_jitter_ns; /* ... and at most this much more */
+    uint32_t duplicate_in;     /* one report in so many comes twice; 0: none does */
+    uint32_t slow_rank;        /* this rank's link has a tenth of the rate; SIM_NO_RANK: none */
+};
+#define SIM_NO_RANK UINT32_MAX
+
+/* What a request will generate: tokens are a function of (request, index). */
+struct sim_request {
+    uint64_t handle;
+    uint32_t prompt, tokens_max;
+    uint32_t eos_after; /* tokens; 0: never */
+};
+
+enum sim_kind {
+    SIM_ENTRY_AT_STAGE,
+    SIM_PIECE_MOVED,
+    SIM_CHUNK_COMPUTED,
+    SIM_MOVED,
+    SIM_INPUT_AT_STAGE,
+    SIM_TOKENS_AT_FIRST,
+    SIM_UNLOADED,
+    SIM_RESTORED,
+    SIM_REPORT,
+    SIM_TIMER,
+    SIM_KINDS,
+};
+
+struct sim_options {
+    struct ss_controller_options controller;
+    struct sim_costs costs;
+    uint64_t seed;
+    uint32_t actions_max; /* of one step: small ones try the controller's overflow */
+    bool check;           /* ss_controller_check() after every step */
+    /* A request's plan. */
+    const struct sim_request *(*request)(void *user, uint64_t handle);
+    /* Every action but SEND and TIMER. */
+    void (*act)(void *user, const struct ss_action *action);
+    void *user;
+};
+
+struct sim_group;
+
+SS_MUST_CHECK enum ss_status sim_group_create(const struct sim_options *options,
+                                              struct sim_queue *queue, struct sim_group **out);
+void sim_group_destroy(struct sim_group *group);
+
+void sim_group_feed(struct sim_group *group, uint64_t now_ns, const struct ss_event *event);
+void sim_group_happen(struct sim_group *group, const struct sim_event *event);
+
+/* The first broken promise; null: none. */
+const char *sim_group_failure(const struct sim_group *group);
+
+const struct ss_controller *sim_group_controller(const struct sim_group *group);
+uint64_t sim_group_loaded_bytes(const struct sim_group *group);
+uint64_t sim_group_copied_back_bytes(const struct sim_group *group);
+
+/* When the ranks were taken something of each kind last, for tests; 0: never. */
+uint64_t sim_group_entries(const struct sim_group *group, enum ss_entry_kind kind);
+
+/* The token that a request generates as its INDEX-th (from 0). */
+int32_t sim_token(uint64_t handle, uint32_t index);
+
+#endif

@@ -1,0 +1,198 @@
+/* The inside of a simulated group. */
+#ifndef SS_SIM_INTERNAL_H
+#define SS_SIM_INTERNAL_H
+
+#include "engine/base/assert.h"
+#include "tests/sim/group.h"
+
+struct sim_page {
+    uint64_t tag;      /* what lies there physically */
+    uint32_t owner;    /* in the order of entries: 0 nobody, else sim_chunk_owner, sim_slot_owner */
+    uint32_t busy;     /* copies outside the order of entries that are not over */
+    uint64_t last_use; /* the latest compute that touches it */
+};
+
+/* An entry with arrays of its own, kept until the end of the run. */
+struct sim_entry {
+    struct sim_entry *next;
+    struct ss_entry entry;
+    const struct sim_request *opened[64]; /* per sequence of a batch: its plan */
+};
+
+struct sim_chunk {
+    bool held; /* in the order of entries */
+    uint32_t page, pages;
+    uint64_t bytes, load; /* number of the entry that brings it */
+};
+
+struct sim_slot {
+    bool open;
+    const struct sim_request *request;
+    uint16_t model;
+    uint32_t known, kv; /* tokens it has or has ordered; positions in its KV */
+    uint32_t block_count;
+    uint32_t *blocks;
+    uint64_t last_sample, restored; /* numbers of entries */
+};
+
+/* A batch or move on its way through a stage's compute stream. */
+struct sim_compute {
+    struct sim_compute *next;
+    struct sim_entry *entry;
+    uint32_t chunk; /* next one to compute */
+    bool started, running;
+    uint64_t tokens_needed, restore_needed;
+    uint32_t *chunk_pages;
+    uint64_t *chunk_loads;
+    uint32_t *block_pages; /* of all sequences, one after the other */
+    uint32_t block_begin[65];
+};
+
+struct sim_load {
+    struct sim_load *next;
+    struct sim_entry *entry;
+    uint32_t count;   /* chunks on this rank's stage */
+    uint32_t *chunks; /* ... */
+    uint32_t *pages;
+    uint64_t *free_values;
+    uint32_t done;        /* chunks */
+    uint64_t moved_bytes; /* of the chunk under way */
+    bool cancelled;
+};
+
+struct sim_copy {
+    struct sim_copy *next;
+    struct sim_entry *entry;
+    uint64_t after, bytes;
+    bool running;
+    uint32_t count; /* blocks, or pages of a copying drop */
+    uint32_t *pages;
+};
+
+struct sim_rank {
+    uint32_t index, stage;
+    struct sim_page *pages;
+    uint64_t *spill;
+    uint64_t **ready;        /* [model][chunk]: the load that brought it last */
+    struct sim_load *loads;  /* in order */
+    struct sim_load *moving; /* whose piece is on the link */
+    uint64_t piece_bytes;
+    struct sim_copy *unloads, *restores;
+    uint64_t restored;
+    uint64_t reported_ns; /* reports of a rank keep their order */
+};
+
+struct sim_stage {
+    uint32_t index;
+    uint64_t next_number;
+    struct sim_chunk **chunks; /* [model][chunk] */
+    struct sim_slot *slots;
+    struct sim_compute *first, *last;
+    uint64_t computed;     /* the latest entry whose compute is over */
+    uint64_t last_compute; /* the latest entry that was queued for compute */
+    uint64_t input;        /* the latest batch whose activations are here */
+    uint64_t tokens;       /* first stage: the latest batch whose tokens are here */
+    uint32_t batches;      /* taken and not computed */
+};
+
+struct sim_group {
+    struct sim_options options;
+    struct sim_queue *queue;
+    struct ss_controller *controller;
+    uint64_t now_ns, timer_ns, random_index;
+    int tp, pp;
+    uint32_t rank_count, blocks_max;
+    struct sim_rank *ranks;
+    struct sim_stage *stages;
+    struct sim_entry *entries; /* all, newest first */
+    uint64_t last_number;
+    uint64_t loaded_bytes, copied_back_bytes;
+    uint64_t entry_counts[SS_ENTRY_KINDS];
+    void **memory; /* all that is freed at the end */
+    size_t memory_count, memory_max;
+    char failure[512];
+};
+
+/* Zeroed memory that lives as long as the group. */
+void *sim_take(struct sim_group *group, size_t count, size_t size);
+
+void sim_fail(struct sim_group *group, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+uint64_t sim_random(struct sim_group *group);
+
+void sim_at(struct sim_group *group, uint64_t delay_ns, enum sim_kind kind, uint32_t a, uint32_t b,
+            void *subject);
+
+void sim_report(struct sim_group *group, struct sim_rank *rank, const struct ss_report *report);
+void sim_report_done(struct sim_group *group, struct sim_rank *rank, uint64_t number);
+
+/* intake.c: a stage takes an entry. */
+void sim_intake(struct sim_group *group, struct sim_stage *stage, struct sim_entry *entry);
+
+/* compute.c */
+void sim_compute_batch(struct sim_group *group, struct sim_stage *stage, struct sim_entry *entry);
+void sim_compute_move(struct sim_group *group, struct sim_stage *stage, struct sim_entry *entry);
+void sim_compute_advance(struct sim_group *group, struct sim_stage *stage);
+void sim_compute_chunk_over(struct sim_group *group, struct sim_stage *stage);
+void sim_compute_move_over(struct sim_group *group, struct sim_stage *stage);
+
+/* copies.c: links and copy streams. */
+void sim_link_load(struct sim_group *group, struct sim_rank *rank, struct sim_entry *entry);
+void sim_link_cancel(struct sim_group *group, struct sim_rank *rank, uint64_t number);
+void sim_link_advance(struct sim_group *group, struct sim_rank *rank);
+void sim_link_piece_over(struct sim_group *group, struct sim_rank *rank);
+void sim_unload(struct sim_group *group, struct sim_rank *rank, struct sim_entry *entry,
+                const uint32_t *pages, uint32_t count, uint64_t bytes);
+void sim_restore(struct sim_group *group, struct sim_rank *rank, struct sim_entry *entry,
+                 const uint32_t *pages, uint32_t count, uint64_t bytes);
+void sim_copies_advance(struct sim_group *group, struct sim_rank *rank);
+void sim_unload_over(struct sim_group *group, struct sim_rank *rank);
+void sim_restore_over(struct sim_group *group, struct sim_rank *rank);
+
+#define SIM_GARBAGE 1
+
+static inline uint64_t sim_mix(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t z = a * 0x9e3779b97f4a7c15ull + b * 0xc2b2ae3d27d4eb4full + c + 12345;
+    z = (z ^ (z >> 29)) * 0xbf58476d1ce4e5b9ull;
+    return (z ^ (z >> 32)) | 2;
+}
+
+static inline uint64_t sim_chunk_tag(uint32_t model, uint32_t chunk)
+{
+    return sim_mix(model, chunk, 7);
+}
+
+/* A KV block of a request with FILLED of its tokens. */
+static inline uint64_t sim_block_tag(uint64_t request, uint32_t block, uint32_t filled)
+{
+    return sim_mix(request, block, 1000 + filled);
+}
+
+static inline uint32_t sim_chunk_owner(uint32_t model, uint32_t chunk)
+{
+    return 0x80000000u | model << 16 | chunk;
+}
+
+static inline uint32_t sim_slot_owner(uint32_t slot)
+{
+    return 1 + slot;
+}
+
+static inline uint32_t sim_block_pages(const struct sim_group *group, uint32_t stage,
+                                       uint32_t model)
+{
+    return group->options.controller.models[model].kv_block_pages[stage];
+}
+
+/* A range's tag, on one rank. */
+void sim_write(struct sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag);
+bool sim_holds(const struct sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag);
+
+static inline struct sim_rank *sim_rank_of(struct sim_group *group, uint32_t stage, int tp)
+{
+    return &group->ranks[(int)stage * group->tp + tp];
+}
+
+#endif

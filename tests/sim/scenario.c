@@ -1,0 +1,208 @@
+#include "tests/sim/scenario.h"
+
+#include "engine/base/random.h"
+
+static uint64_t draw(struct scenario *scenario, uint64_t below)
+{
+    return ss_random_u64(scenario->seed, scenario->drawn++) % below;
+}
+
+static uint64_t between(struct scenario *scenario, uint64_t low, uint64_t high)
+{
+    return low + draw(scenario, high - low + 1);
+}
+
+static bool one_in(struct scenario *scenario, uint64_t n)
+{
+    return draw(scenario, n) == 0;
+}
+
+static void draw_model(struct scenario *scenario, uint32_t index)
+{
+    struct ss_controller_options *options = &scenario->options.controller;
+    struct ss_controller_model *model = &scenario->models[index];
+    uint64_t size = between(scenario, 1, 8);
+    *model = (struct ss_controller_model){.name = "model"};
+    for (int stage = 0; stage < options->pp; stage++) {
+        uint32_t count = (uint32_t)between(scenario, 1, SCENARIO_CHUNKS_MAX);
+        model->chunk_count[stage] = count;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t pages = (uint32_t)between(scenario, 1, size);
+            scenario->chunk_pages[index][stage][i] = pages;
+            scenario->chunk_bytes[index][stage][i] =
+                pages * options->page_bytes - draw(scenario, options->page_bytes);
+        }
+        model->chunk_pages[stage] = scenario->chunk_pages[index][stage];
+        model->chunk_bytes[stage] = scenario->chunk_bytes[index][stage];
+        model->kv_block_pages[stage] = (uint32_t)between(scenario, 1, 3);
+    }
+    model->context_max = (uint32_t)between(scenario, 8, 96);
+    model->batch_max = (uint32_t)between(scenario, 1, 8);
+}
+
+static uint32_t pages_of(const struct scenario *scenario, uint32_t index, int stage, bool with_kv)
+{
+    const struct ss_controller_model *model = &scenario->models[index];
+    uint32_t bt = scenario->options.controller.block_tokens, pages = 0;
+    for (uint32_t i = 0; i < model->chunk_count[stage]; i++)
+        pages += model->chunk_pages[stage][i];
+    if (with_kv)
+        pages += (model->context_max + bt - 1) / bt * model->kv_block_pages[stage];
+    return pages;
+}
+
+/* Pools that hold the largest model and one sequence, and somewhat more. */
+static void draw_pools(struct scenario *scenario)
+{
+    struct ss_controller_options *options = &scenario->options.controller;
+    uint64_t more = draw(scenario, 150);
+    int pinned = one_in(scenario, 5) ? (int)draw(scenario, options->model_count) : -1;
+    for (int stage = 0; stage < options->pp; stage++) {
+        uint32_t most = 0;
+        for (uint32_t i = 0; i < options->model_count; i++) {
+            uint32_t pages = pages_of(scenario, i, stage, true);
+            most = pages > most ? pages : most;
+        }
+        options->pool_pages[stage] = most + (uint32_t)(most * more / 100);
+        if (pinned >= 0)
+            options->pool_pages[stage] += pages_of(scenario, (uint32_t)pinned, stage, false);
+    }
+    if (pinned >= 0)
+        scenario->models[pinned].pinned = true;
+}
+
+static void draw_group(struct scenario *scenario)
+{
+    struct ss_controller_options *options = &scenario->options.controller;
+    static const uint32_t slots[] = {1, 2, 4, 16, 40}, rows[] = {3, 8, 16, 64},
+                          bts[] = {1, 4, 8, 16}, spills[] = {0, 6, 1000};
+    static const uint64_t stalls[] = {0, 100000, 10000000};
+    options->tp = (int)between(scenario, 1, 2);
+    options->pp = (int)between(scenario, 1, 3);
+    options->page_bytes = 4096;
+    options->block_tokens = bts[draw(scenario, 4)];
+    options->model_count = (uint32_t)between(scenario, 1, 6);
+    options->models = scenario->models;
+    options->limits = (struct ss_controller_limits){
+        .requests_max = (uint32_t)between(scenario, 1, 200),
+        .slots_max = slots[draw(scenario, 5)],
+        .step_tokens_max = rows[draw(scenario, 4)],
+        .batches_in_flight = (uint32_t)between(scenario, 1, (uint64_t)options->pp + 2),
+        .loads_in_flight = (uint32_t)between(scenario, 1, 3),
+        .queue_max_per_model = one_in(scenario, 4) ? (uint32_t)between(scenario, 1, 20) : 0,
+    };
+    options->spill_blocks = spills[draw(scenario, 3)];
+    options->stall_max_ns = stalls[draw(scenario, 3)];
+    options->emulate.copy_back = one_in(scenario, 6);
+    options->emulate.wait_whole_load = one_in(scenario, 6);
+    options->emulate.poll = one_in(scenario, 8);
+    for (uint32_t i = 0; i < options->model_count; i++)
+        draw_model(scenario, i);
+    draw_pools(scenario);
+}
+
+static void draw_costs(struct scenario *scenario)
+{
+    struct sim_costs *costs = &scenario->options.costs;
+    uint64_t ranks = (uint64_t)(scenario->options.controller.tp * scenario->options.controller.pp);
+    *costs = (struct sim_costs){
+        .link_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
+        .unload_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
+        .piece_bytes = 1024 << draw(scenario, 5),
+        .piece_latency_ns = between(scenario, 0, 20000),
+        .chunk_ns = between(scenario, 1, 100000),
+        .row_ns = between(scenario, 0, 2000),
+        .move_page_ns = between(scenario, 0, 1000),
+        .hop_ns = between(scenario, 1, 5000),
+        .report_ns = between(scenario, 1, 20000),
+        .report_jitter_ns = one_in(scenario, 3) ? between(scenario, 1, 2000000) : 0,
+        .duplicate_in = one_in(scenario, 3) ? (uint32_t)between(scenario, 2, 20) : 0,
+        .slow_rank = one_in(scenario, 6) ? (uint32_t)draw(scenario, ranks) : SIM_NO_RANK,
+    };
+}
+
+static void draw_requests(struct scenario *scenario)
+{
+    uint64_t at_ns = 0, mean_ns = 1000ull << between(scenario, 0, 12);
+    uint64_t cancel_in = one_in(scenario, 3) ? between(scenario, 2, 10) : 0;
+    uint64_t deadline_in = one_in(scenario, 4) ? between(scenario, 2, 10) : 0;
+    scenario->request_count = (uint32_t)between(scenario, 5, SCENARIO_REQUESTS_MAX);
+    for (uint32_t i = 0; i < scenario->request_count; i++) {
+        struct scenario_request *request = &scenario->requests[i];
+        /* Half of all requests go to the first two models, so that some are hot. */
+        request->model = (uint16_t)draw(scenario, scenario->options.controller.model_count);
+        if (request->model > 1 && one_in(scenario, 2))
+            request->model %= 2;
+        uint32_t context = scenario->models[request->model].context_max;
+        if (one_in(scenario, 50))
+            context += 2; /* some are too long */
+        at_ns += one_in(scenario, 3) ? 0 : draw(scenario, 2 * mean_ns);
+        request->arrives_ns = at_ns;
+        request->plan.handle = 1000 + i;
+        request->plan.prompt = (uint32_t)between(scenario, 1, context - 1);
+        request->plan.tokens_max = (uint32_t)between(scenario, 1, context - request->plan.prompt);
+        if (one_in(scenario, 2))
+            request->plan.eos_after = (uint32_t)between(scenario, 1, request->plan.tokens_max);
+        uint64_t patience_ns = draw(scenario, 40) * draw(scenario, 1000000);
+        if (cancel_in && one_in(scenario, cancel_in))
+            request->cancelled_ns = at_ns + patience_ns;
+        if (deadline_in && one_in(scenario, deadline_in))
+            request->deadline_ns = at_ns + patience_ns;
+    }
+}
+
+static void draw_misfortunes(struct scenario *scenario)
+{
+    uint64_t end_ns = scenario->requests[scenario->request_count - 1].arrives_ns;
+    if (one_in(scenario, 8))
+        scenario->lost_ns = 1 + draw(scenario, end_ns + 1000000);
+    if (one_in(scenario, 3))
+        scenario->drain_ns = 1 + draw(scenario, 2 * end_ns + 1000000);
+    if (one_in(scenario, 4))
+        scenario->control_count = (uint32_t)between(scenario, 1, 8);
+    for (uint32_t i = 0; i < scenario->control_count; i++) {
+        scenario->controls[i].at_ns = draw(scenario, end_ns + 1000000);
+        scenario->controls[i].model =
+            (uint16_t)draw(scenario, scenario->options.controller.model_count);
+        scenario->controls[i].drop = one_in(scenario, 2);
+    }
+}
+
+/* What a request may cost at most when it is the oldest: it waits for a batch of whatever was
+ * loaded before it, its model comes in, may be set aside nowhere, and takes a step for each token
+ * and each slice of its prompt; others take turns in between. */
+static void bound_waits(struct scenario *scenario)
+{
+    const struct ss_controller_options *options = &scenario->options.controller;
+    const struct sim_costs *costs = &scenario->options.costs;
+    double load_ns = 0, pool_bytes = 0;
+    for (int stage = 0; stage < options->pp; stage++)
+        if (options->pool_pages[stage] * 4096.0 > pool_bytes)
+            pool_bytes = options->pool_pages[stage] * 4096.0;
+    double slow = costs->slow_rank == SIM_NO_RANK ? 1 : 10;
+    double pieces = pool_bytes / (double)costs->piece_bytes + 8 * SCENARIO_CHUNKS_MAX;
+    load_ns = pool_bytes * 1e9 * (slow / costs->link_bytes_per_s + 2 / costs->unload_bytes_per_s) +
+              pieces * (double)costs->piece_latency_ns;
+    double talk_ns = (double)(4 * costs->hop_ns * (uint64_t)options->pp + costs->report_ns +
+                              costs->report_jitter_ns + (options->emulate.poll ? 40000000 : 0));
+    double step_ns =
+        (double)options->pp * SCENARIO_CHUNKS_MAX *
+            (double)(costs->chunk_ns + options->limits.step_tokens_max * costs->row_ns) +
+        talk_ns + pool_bytes / 4096 * (double)costs->move_page_ns;
+    double steps = 2 * 96 * (double)(options->limits.batches_in_flight + options->model_count);
+    scenario->wait_max_ns_per_request = (uint64_t)(8 * (load_ns + talk_ns) + steps * step_ns);
+}
+
+void scenario_draw(uint64_t seed, struct scenario *out)
+{
+    static const uint32_t actions[] = {16, 17, 24, 64};
+    *out = (struct scenario){.seed = seed};
+    draw_group(out);
+    draw_costs(out);
+    draw_requests(out);
+    draw_misfortunes(out);
+    out->options.seed = ss_random_u64(seed, UINT64_MAX - 1);
+    out->options.actions_max = actions[draw(out, 4)];
+    out->options.check = true;
+    bound_waits(out);
+}
