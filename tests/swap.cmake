@@ -20,6 +20,6 @@ foreach(contract device transfer)
 endforeach()
 
 foreach(unit swap_arena swap_checkpoint swap_convert swap_cpu_device swap_fill swap_memory_limit
-        swap_safetensors swap_transfer_queue)
+        swap_safetensors swap_transfer swap_transfer_queue)
   ss_unit_test(${unit} ss_swap)
 endforeach()

@@ -382,3 +382,42 @@ Test(fill_random, depends_on_seed_name_row_and_column)
     free(c);
     free(again);
 }
+
+static uint64_t pair_at(const float *elements)
+{
+    uint32_t bits[2];
+    memcpy(bits, elements, sizeof bits);
+    return (uint64_t)bits[0] << 32 | bits[1];
+}
+
+static int by_value(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+/* The start of a row must turn up nowhere else. Were rows shifted windows of one long sequence,
+ * eight of these would. */
+Test(fill_random, rows_are_not_shifted_copies)
+{
+    enum { MANY = 4096, LONG = 2048 };
+    struct ss_tensor tensor = {.rows = MANY, .columns = LONG, .dtype = SS_F32, .part_count = 1};
+    tensor.parts[0] = (struct ss_tensor_part){.name = "m",
+                                              .source_rows = MANY,
+                                              .source_columns = LONG,
+                                              .row_count = MANY,
+                                              .column_count = LONG};
+    struct ss_image image = image_of(1, &tensor);
+    float *base = (float *)(void *)fill_seeded(&image, 5);
+    static uint64_t starts[MANY];
+    for (size_t r = 0; r < MANY; r++)
+        starts[r] = pair_at(base + r * LONG);
+    qsort(starts, MANY, sizeof *starts, by_value);
+    int copies = 0;
+    for (size_t i = 0; i + 1 < (size_t)MANY * LONG; i++) {
+        uint64_t pair = pair_at(base + i);
+        copies += i % LONG != 0 && bsearch(&pair, starts, MANY, sizeof *starts, by_value);
+    }
+    cr_assert_eq(copies, 0);
+    free(base);
+}
