@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "engine/base/clock.h"
 #include "swap/transfer.h"
