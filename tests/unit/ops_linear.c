@@ -61,7 +61,8 @@ static void compute(const struct problem *p, const struct ss_cpu_kernels *kernel
  * at most that many roundings (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1). */
 static void check_product(const struct problem *p, const float *out)
 {
-    double bound = (p->k / 16 + 8) * 0x1p-24;
+    uint32_t roundings = p->k / 16 + 8;
+    double bound = roundings * 0x1p-24;
     for (size_t r = 0; r < p->rows; r++) {
         for (size_t c = 0; c < p->n; c++) {
             double sum = p->bias.data ? p->bias.values[c] : 0, magnitude = fabs(sum);
