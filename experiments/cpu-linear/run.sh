@@ -18,6 +18,7 @@ compare() { # compare SET CORE: our kernels of SET against OpenBLAS's of CORE
     # Left alone, OpenBLAS may take a recent processor for a very old one: name the kernels.
     OPENBLAS_CORETYPE=$2 OPENBLAS_NUM_THREADS=1 \
         "$build/experiments/cpu-linear/cpu-linear" "$1" "$results/$1.json"
+    echo >>"$results/$1.json"
 }
 
 mkdir -p "$results"
