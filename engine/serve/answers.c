@@ -149,14 +149,7 @@ void ss_live_answer_control(struct ss_live *live, const struct ss_action *action
     ss_ticket_release(live->tickets, ticket);
 }
 
-void ss_live_answer_drained(struct ss_live *live)
+void ss_live_answer_begun(struct ss_live *live, struct ss_reply_to to)
 {
-    for (struct ss_ticket *ticket = ss_ticket_next(live->tickets, 0); ticket;
-         ticket = ss_ticket_next(live->tickets, ticket)) {
-        if (ticket->op != SS_OP_DRAIN && ticket->op != SS_OP_SHUTDOWN)
-            continue;
-        if (!ticket->gone)
-            check_sent(ss_server_reply_ok(live->server, ticket->to));
-        ss_ticket_release(live->tickets, ticket);
-    }
+    check_sent(ss_server_reply_ok(live->server, to));
 }

@@ -49,7 +49,6 @@ static void send_entry(struct ss_live *live, const struct ss_entry *entry)
 static void stop_ranks(struct ss_live *live)
 {
     struct ss_entry stop = {.number = live->last_entry + 1, .kind = SS_ENTRY_STOP};
-    ss_live_answer_drained(live);
     if (!live->leaving && !live->failed)
         send_entry(live, &stop);
     live->leaving = true;
@@ -162,12 +161,14 @@ static bool event_of(struct ss_live *live, const struct inbox_item *item, struct
         ss_live_answer_models(live, ticket->to);
         break;
     case SS_OP_DRAIN:
+        ss_live_answer_begun(live, ticket->to);
         start_drain(live);
-        return false; /* answered when the drain is over */
+        break;
     case SS_OP_SHUTDOWN:
+        ss_live_answer_begun(live, ticket->to);
         cancel_all(live);
         start_drain(live);
-        return false;
+        break;
     case SS_OP_CANCEL:
     case SS_OPS:
         break;

@@ -64,7 +64,7 @@ void ss_live_answer_token(struct ss_live *live, const struct ss_action *action);
 void ss_live_answer_end(struct ss_live *live, const struct ss_action *action);
 void ss_live_answer_refusal(struct ss_live *live, const struct ss_action *action);
 void ss_live_answer_control(struct ss_live *live, const struct ss_action *action);
-void ss_live_answer_drained(struct ss_live *live);
+void ss_live_answer_begun(struct ss_live *live, struct ss_reply_to to);
 
 /* status.c */
 void ss_live_answer_status(struct ss_live *live, struct ss_reply_to to);
