@@ -6,6 +6,13 @@
  * stage hold equal shards by construction (uneven dimensions are padded), so one placement per
  * stage serves all of them.
  *
+ * Pages that an entry gives up may be named by the next one: by DROP, CLOSE, a forgetting SPILL,
+ * and the places that a MOVE leaves. Ranks order what is written there behind the compute that used
+ * them, a MOVE being compute. Not so where something else still uses pages: those of a copying
+ * DROP, a SPILL or a RESTORE are not named again before all ranks of the stage reported it DONE,
+ * nor those of a load before LOAD_ENDED. A load is not cancelled while a batch waits for its
+ * chunks; after LOAD_ENDED, a DROP names the chunks that not all ranks of the stage hold.
+ *
  * Generated tokens never travel in an entry: a batch names sequence slots, and the ranks keep the
  * token table. A prompt travels once, in the opening of its slot. */
 #ifndef SS_PIPELINE_ENTRY_H
@@ -28,7 +35,8 @@ enum ss_entry_kind {
     SS_ENTRY_BATCH,   /* one step of some sequences of one model */
     SS_ENTRY_PROMOTE, /* an outstanding load goes to the demand lane */
     SS_ENTRY_CANCEL,  /* an outstanding load stops between pieces */
-    SS_ENTRY_SPILL,   /* KV blocks of a slot go to the host's spill area */
+    SS_ENTRY_SPILL, /* KV blocks of a slot go to the host's spill area; with block_count 0 they are
+                       forgotten: the slot's next batch starts at position 0, from its tokens */
     SS_ENTRY_RESTORE, /* ... and come back, to the pages named */
     SS_ENTRY_CLOSE,   /* slots end: their KV pages are free after the batches before this entry */
     SS_ENTRY_STOP,    /* the last entry: finish what is queued and leave */
