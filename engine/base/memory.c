@@ -37,7 +37,7 @@ enum ss_status ss_realloc(void *pointer, size_t count, size_t size, const char *
 enum ss_status ss_strdup(char **out, const char *text)
 {
     size_t bytes = strlen(text) + 1;
-    char *made;
+    char *made = 0;
     enum ss_status status = ss_alloc(&made, bytes, 1, "string");
     if (status)
         return status;
