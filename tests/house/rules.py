@@ -61,7 +61,8 @@ def is_c(path):
 
 def is_text(path):
     name = os.path.basename(path)
-    return (path.endswith(TEXT_FILES) or name == "run") and not path.startswith(DATA)
+    return (path.endswith(TEXT_FILES) or name == "run") and not path.startswith(DATA) \
+        and "/results/" not in path
 
 
 def layer(path):
@@ -152,7 +153,8 @@ def headers(tree):
         if not path.endswith((".h", ".cuh")):
             continue
         text = tree.text(path)
-        tail = re.sub(r"\W", "_", os.path.basename(path).rsplit(".", 1)[0]).upper() + "_H"
+        stem, ending = os.path.basename(path).rsplit(".", 1)
+        tail = re.sub(r"\W", "_", stem).upper() + "_" + ending.upper()
         if not text.startswith("/*"):
             yield path, 1, "a header starts with a comment that says what it promises"
         code = csource.without_comments(text).strip()
