@@ -8,7 +8,8 @@
 
 static enum ss_status refuse(size_t count, size_t size, const char *what)
 {
-    return ss_fail(SS_NO_MEMORY, "out of host memory: %s: %zu x %zu bytes", what, count, size);
+    ss_fail(SS_NO_MEMORY, "out of host memory: %s: %zu x %zu bytes", what, count, size);
+    return SS_NO_MEMORY;
 }
 
 enum ss_status ss_alloc(void *out, size_t count, size_t size, const char *what)

@@ -1,5 +1,6 @@
 #include "engine/core/batching.h"
 
+#include "engine/base/assert.h"
 #include "engine/core/compose.h"
 #include "engine/core/loading.h"
 #include "engine/core/model.h"
@@ -86,6 +87,7 @@ static bool serve(struct ss_controller *controller, uint16_t index)
     struct ss_model *model = &controller->models[index];
     uint32_t groups = groups_of(controller), most = model->batch_max * groups;
     uint32_t sequences = model->live.count + model->queue.count;
+    SS_ASSERT(groups > 0);
     if (sequences > most)
         sequences = most;
     if (!ss_compose_batch(controller, index, (sequences + groups - 1) / groups, groups > 1))

@@ -279,7 +279,7 @@ static enum ss_status create_server(struct ss_live *live)
 static enum ss_status create_tables(struct ss_live *live)
 {
     const struct ss_catalog *catalog = live->options.catalog;
-    size_t ranks = (size_t)(catalog->tp * catalog->pp);
+    size_t ranks = (size_t)catalog->tp * (size_t)catalog->pp;
     uint32_t tickets = live->config->limits.requests_max + CONTROL_TICKETS;
     live->inbox_room = 256;
     live->pending_max = tickets + EVENTS_PER_FEED;

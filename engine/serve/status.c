@@ -84,7 +84,7 @@ void ss_live_answer_status(struct ss_live *live, struct ss_reply_to to)
     struct ss_controller_view view;
     struct ss_model_report *models = 0;
     struct ss_rank_report *ranks = 0;
-    size_t rank_count = (size_t)(catalog->tp * catalog->pp);
+    size_t rank_count = (size_t)catalog->tp * (size_t)catalog->pp;
     enum ss_status status =
         ss_alloc(&models, (size_t)catalog->model_count, sizeof *models, "status");
     if (!status)

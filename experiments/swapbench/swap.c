@@ -194,7 +194,7 @@ static enum ss_status verify(struct shard *shard)
 static enum ss_status total_bytes(struct shard *shard, uint64_t *total)
 {
     struct ss_link *link = shard->bench->link;
-    uint64_t mine = shard->image.bytes, *all;
+    uint64_t mine = shard->image.bytes, *all = 0;
     enum ss_status status = ss_alloc(&all, (size_t)link->ranks, sizeof *all, "bytes");
     if (!status)
         status = link->table->all_gather(link, &mine, sizeof mine, all);

@@ -45,8 +45,9 @@ enum ss_status ss_llama_parse_shared(const void *config, const char *where, stru
         status = ss_json_choice(config, where, "hidden_act", activations, "silu", &activation);
     if (status)
         return status;
+    const uint32_t equal_share = shape->hidden / shape->heads;
     const struct ss_json_key head_dim[] = {
-        SS_JSON_U32_OR("head_dim", &shape->head_dim, shape->hidden / shape->heads), {0}};
+        SS_JSON_U32_OR("head_dim", &shape->head_dim, equal_share), {0}};
     status = ss_json_read(config, where, head_dim);
     if (status)
         return status;

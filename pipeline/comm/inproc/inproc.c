@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
 #include "pipeline/comm/host/host.h"
@@ -227,6 +228,7 @@ static enum ss_status share_group(const struct ss_comm_options *options, struct 
     if (status == SS_OK && link->rank == 0)
         made = group_create(options->tp, options->pp, &group);
     status = ss_host_comm_agree(link, status == SS_OK ? made : status);
+    SS_ASSERT(status != SS_OK || all); /* who failed does not hear that all agree */
     if (status == SS_OK)
         status = link->table->all_gather(link, &group, sizeof(struct group *), all);
     if (status == SS_OK)
@@ -256,6 +258,7 @@ enum ss_status ss_comm_create_inproc(const struct ss_comm_options *options, stru
         leave(group);
         return status;
     }
+    SS_ASSERT(inproc);
     inproc->group = group;
     *out = &inproc->host.comm;
     return SS_OK;
