@@ -9,3 +9,15 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
   target_link_libraries(fuzz_entry PRIVATE ss_entry)
   add_test(NAME fuzz_entry COMMAND fuzz_entry -max_total_time=10 -max_len=4096 -verbosity=0)
 endif()
+
+foreach(test core_page_map core_pool core_policy core_controller core_room)
+  ss_unit_test(${test} ss_core)
+endforeach()
+
+# The controller against simulated ranks, from seeds: sim_random --seeds A..B replays.
+add_library(ss_sim STATIC sim/compute.c sim/copies.c sim/group.c sim/intake.c sim/queue.c)
+target_link_libraries(ss_sim PUBLIC ss_core)
+add_executable(sim_random sim/scenario.c sim/sim_random.c)
+target_link_libraries(sim_random PRIVATE ss_sim)
+add_test(NAME sim_random COMMAND sim_random --seeds 1..2000)
+set_tests_properties(sim_random PROPERTIES TIMEOUT 300)
