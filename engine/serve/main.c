@@ -205,7 +205,8 @@ static enum ss_status gather_hosts(struct server *server)
     char mine[SS_HOST_BYTES] = "";
     gethostname(mine, sizeof mine - 1);
     enum ss_status status =
-        ss_alloc(&server->hosts, (size_t)server->link->ranks, sizeof mine, "host names");
+        ss_agree(server->link,
+                 ss_alloc(&server->hosts, (size_t)server->link->ranks, sizeof mine, "host names"));
     return status ? status
                   : server->link->table->all_gather(server->link, mine, sizeof mine, server->hosts);
 }
@@ -243,6 +244,7 @@ static enum ss_status open_server(struct server *server)
         status = open_live(server);
     if (!status) {
         rank.stage = server->node.executor;
+        rank.reporter = &server->node.reporter;
         status = ss_agree(server->link, ss_rank_create(&rank, &server->rank));
     }
     if (!status && server->live)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/memory.h"
@@ -16,22 +17,23 @@
 #define FD_TIMEOUT_MS   10000
 #define TRACE_SPANS_MAX (1u << 18)
 #define SAID_BYTES      400
+#define RANKS_MAX       (SS_STAGES_MAX * SS_TP_MAX)
 
 enum ss_status ss_agree(struct ss_link *link, enum ss_status status)
 {
     struct said {
         int status;
         char message[SAID_BYTES];
-    } mine = {.status = (int)status}, *all;
+    } mine = {.status = (int)status};
+    /* On the stack: a rank that is out of memory must still be able to say so. */
+    struct said all[RANKS_MAX];
     char joined[SS_MESSAGE_BYTES] = "";
+    SS_ASSERT(link->ranks <= RANKS_MAX);
     if (status)
         snprintf(mine.message, sizeof mine.message, "%s", ss_status_message());
-    enum ss_status gathered = ss_alloc(&all, (size_t)link->ranks, sizeof *all, "agreement");
-    if (!gathered)
-        gathered = link->table->all_gather(link, &mine, sizeof mine, all);
-    if (gathered) {
+    enum ss_status gathered = link->table->all_gather(link, &mine, sizeof mine, all);
+    if (gathered)
         return gathered;
-    }
     int first_bad = 0;
     for (int rank = 0; rank < link->ranks; rank++) {
         size_t used = strlen(joined);
@@ -42,7 +44,6 @@ enum ss_status ss_agree(struct ss_link *link, enum ss_status status)
             snprintf(joined + used, sizeof joined - used, "%srank %d: %s", used ? "\n" : "", rank,
                      all[rank].message);
     }
-    ss_free(all);
     return first_bad ? ss_fail((enum ss_status)first_bad, "%s", joined) : SS_OK;
 }
 
@@ -70,17 +71,13 @@ static void place_shards(const struct ss_node *node, size_t *offset, size_t *tot
 static enum ss_status share_arena(struct ss_node *node, size_t total, int leader, int followers)
 {
     struct ss_link *link = node->link;
-    char host[64] = "", name[128];
+    char name[128];
     /* The leader's process id keeps the names of two jobs apart. */
-    int64_t mine = getpid(), *pids;
-    enum ss_status status = ss_alloc(&pids, (size_t)link->ranks, sizeof *pids, "process ids");
-    if (!status)
-        status = link->table->all_gather(link, &mine, sizeof mine, pids);
+    int64_t mine = getpid(), pids[RANKS_MAX];
+    enum ss_status status = link->table->all_gather(link, &mine, sizeof mine, pids);
     if (status)
         return status;
-    gethostname(host, sizeof host - 1);
     snprintf(name, sizeof name, "swapserve-%" PRId64 "-%d", pids[leader], leader);
-    ss_free(pids);
     if (link->rank == leader) {
         status = ss_arena_create(total, node->catalog->config->arena.limit_bytes, &node->arena);
     }

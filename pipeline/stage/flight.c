@@ -155,6 +155,8 @@ static enum ss_ending finish_of(const struct token_limits *ending, int32_t token
 void ss_flight_sampled(void *argument)
 {
     struct flight *flight = argument;
+    if (!ss_stage_is_well(flight->stage, flight->number))
+        return;
     for (uint32_t i = 0; i < flight->samples; i++)
         flight->report_tokens[i] = (struct ss_report_token){
             .slot = flight->endings[i].slot,
@@ -195,7 +197,7 @@ void ss_flight_ended(void *argument)
                                .at_ns = flight->computed_ns,
                                .started_ns = flight->started_ns,
                                .waited_ns = flight->waited_ns};
-    if (atomic_fetch_sub(&flight->ends, 1) == 1)
+    if (atomic_fetch_sub(&flight->ends, 1) == 1 && ss_stage_is_well(stage, report.number))
         ss_stage_report_full(stage, &report);
 }
 

@@ -110,6 +110,7 @@ struct ss_stage {
     const struct ss_device_ops *device;
     int stage, tp, tp_rank, pp;
     uint64_t next_number;
+    atomic_bool failure_reported;
 
     struct ss_stream *compute, *edge_in, *edge_out, *restore, *unload;
     /* Signalled to an entry's number when: its compute is done; its arrays are on the device; its
@@ -188,6 +189,11 @@ void ss_flight_ended(void *flight);
 void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t number,
                      uint32_t count);
 void ss_stage_report_full(struct ss_stage *stage, struct ss_report *report);
+/* Reports that this rank cannot go on, with this thread's latest message. */
+void ss_stage_report_failure(struct ss_stage *stage, uint64_t number);
+/* False, once with a report, where queued work of the device has failed: what a signal or a host
+ * call then stands behind means nothing. */
+bool ss_stage_is_well(struct ss_stage *stage, uint64_t number);
 SS_MUST_CHECK enum ss_status ss_stage_report_when_done(struct ss_stage *stage,
                                                        struct ss_stream *stream, uint64_t number);
 

@@ -110,6 +110,9 @@ enum ss_status ss_rank_run(struct ss_rank *rank)
         bool idle = status == SS_EMPTY;
         if (idle)
             status = SS_OK;
+        if (!status && atomic_load(&rank->options.reporter->lost))
+            status =
+                ss_fail(SS_INTERNAL, "rank %d: a report to the controller was lost", link->rank);
         if (status || rank->leaving)
             break;
         uint64_t until = ss_now_ns() + SLEEP_MAX_NS;
@@ -138,7 +141,10 @@ void ss_rank_post_report(void *user, const struct ss_report *report)
     enum ss_status status = ss_report_encode(report, buffer, sizeof buffer, &bytes);
     if (!status)
         status = reporter->link->table->post(reporter->link, CONTROLLER_RANK, buffer, bytes);
-    if (status)
-        SS_ERROR("rank %d: a report of entry %" PRIu64 " could not be posted: %s",
-                 reporter->link->rank, report->number, ss_status_message());
+    if (!status)
+        return;
+    SS_ERROR("a report of entry %" PRIu64 " could not be posted: %s", report->number,
+             ss_status_message());
+    atomic_store(&reporter->lost, true);
+    reporter->link->table->wake(reporter->link);
 }

@@ -3,6 +3,7 @@
 #ifndef SS_PIPELINE_RANK_H
 #define SS_PIPELINE_RANK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct ss_rank;
 struct ss_rank_options {
     struct ss_link *link;
     struct ss_stage *stage;
+    struct ss_rank_reporter *reporter; /* the stage's */
     int tp, pp;
     size_t message_bytes_max;
     /* The controller's rank only: takes a report; REPORT lives during the call. Link thread. */
@@ -41,9 +43,10 @@ void ss_rank_leave(struct ss_rank *rank);
 SS_MUST_CHECK enum ss_status ss_rank_ask_drain(struct ss_rank *rank);
 
 /* Posts reports to the controller's rank: ss_stage_options.report with a ss_rank_reporter as its
- * user. Any thread. */
+ * user. A report that cannot be posted is never forgotten: it ends the rank. Any thread. */
 struct ss_rank_reporter {
     struct ss_link *link;
+    atomic_bool lost;
 };
 void ss_rank_post_report(void *reporter, const struct ss_report *report);
 

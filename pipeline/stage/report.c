@@ -19,10 +19,31 @@ void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t 
     ss_stage_report_full(stage, &report);
 }
 
+void ss_stage_report_failure(struct ss_stage *stage, uint64_t number)
+{
+    const char *message = ss_status_message();
+    struct ss_report report = {.kind = SS_REPORT_FAILED,
+                               .number = number,
+                               .at_ns = ss_now_ns(),
+                               .message_bytes = (uint32_t)strlen(message),
+                               .message = message};
+    ss_stage_report_full(stage, &report);
+}
+
+bool ss_stage_is_well(struct ss_stage *stage, uint64_t number)
+{
+    if (!stage->device->health(stage->options.device))
+        return true;
+    if (!atomic_exchange(&stage->failure_reported, true))
+        ss_stage_report_failure(stage, number);
+    return false;
+}
+
 static void completed(void *argument)
 {
     struct completion *completion = argument;
-    ss_stage_report(completion->stage, SS_REPORT_DONE, completion->number, 0);
+    if (ss_stage_is_well(completion->stage, completion->number))
+        ss_stage_report(completion->stage, SS_REPORT_DONE, completion->number, 0);
     atomic_store(&completion->used, false);
 }
 

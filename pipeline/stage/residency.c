@@ -169,11 +169,15 @@ void ss_stage_load_ended(void *user, uint64_t number, int count, enum ss_status 
                                .number = number,
                                .count = (uint32_t)count,
                                .at_ns = ss_now_ns()};
-    if (status && status != SS_CANCELLED)
-        SS_ERROR("load %" PRIu64 " ended after %d chunks: %s", number, count,
-                 ss_status_name(status));
     atomic_store(&find_load(stage, number)->used, false);
-    ss_stage_report_full(stage, &report);
+    if (!status || status == SS_CANCELLED)
+        ss_stage_report_full(stage, &report);
+    else if (ss_stage_is_well(stage, number)) {
+        enum ss_status failed = ss_fail(status, "load %" PRIu64 " ended after %d chunks: %s",
+                                        number, count, ss_status_name(status));
+        (void)failed;
+        ss_stage_report_failure(stage, number);
+    }
 }
 
 /* Weights are read-only and their master copy stays in the arena, so what a copying drop brings

@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <string.h>
 
 #include "pipeline/stage/internal.h"
 
@@ -37,17 +36,6 @@ static enum ss_status take_kind(struct ss_stage *stage, const struct ss_entry *e
     return ss_fail(SS_INVALID, "unknown kind %d", (int)entry->kind);
 }
 
-static void report_failure(struct ss_stage *stage, uint64_t number)
-{
-    const char *message = ss_status_message();
-    struct ss_report report = {.kind = SS_REPORT_FAILED,
-                               .number = number,
-                               .at_ns = ss_now_ns(),
-                               .message_bytes = (uint32_t)strlen(message),
-                               .message = message};
-    ss_stage_report_full(stage, &report);
-}
-
 enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entry,
                              const struct ss_opening *openings, uint32_t opening_count)
 {
@@ -63,7 +51,7 @@ enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entr
     if (status) {
         status = ss_status_context(status, "rank %d: entry %" PRIu64, stage->options.rank,
                                    entry->number);
-        report_failure(stage, entry->number);
+        ss_stage_report_failure(stage, entry->number);
         return status;
     }
     stage->next_number++;

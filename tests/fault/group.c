@@ -253,6 +253,7 @@ static enum ss_status serve(struct member *member)
     struct group *group = member->group;
     struct ss_rank_options options = {.link = member->link,
                                       .stage = member->node.executor,
+                                      .reporter = &member->node.reporter,
                                       .tp = group->catalog->tp,
                                       .pp = group->catalog->pp,
                                       .message_bytes_max =
