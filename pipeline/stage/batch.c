@@ -250,7 +250,7 @@ enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *ent
         status = ss_flight_stage(flight, entry, openings, &step);
     if (status)
         return status;
-    atomic_store(&flight->ends, 1);
+    atomic_store(&flight->ends, FLIGHT_KEPT + 1);
     point_graph(stage, flight, &step);
     status = run_chunks(stage, flight);
     if (!status && is_last(stage) && flight->samples)

@@ -186,18 +186,22 @@ void ss_flight_logits(void *argument)
     stage->options.on_logits(stage->options.user, flight->number, flight->samples, vocab, rows);
 }
 
-/* A flight may be taken again, and its batch is done, when the last of its streams has passed. */
+/* The last of the flight's streams reports the batch as done, and only then lets go of the flight:
+ * what it reads was written before another stream's end. */
 void ss_flight_ended(void *argument)
 {
     struct flight *flight = argument;
     struct ss_stage *stage = flight->stage;
+    if (atomic_fetch_sub(&flight->ends, 1) > FLIGHT_KEPT + 1)
+        return;
     struct ss_report report = {.kind = SS_REPORT_DONE,
                                .number = flight->number,
                                .count = flight->rows,
                                .at_ns = flight->computed_ns,
                                .started_ns = flight->started_ns,
                                .waited_ns = flight->waited_ns};
-    if (atomic_fetch_sub(&flight->ends, 1) == 1 && ss_stage_is_well(stage, report.number))
+    atomic_store(&flight->ends, 0);
+    if (ss_stage_is_well(stage, report.number))
         ss_stage_report_full(stage, &report);
 }
 

@@ -48,12 +48,14 @@ struct token_limits {
     int32_t stop_ids[SS_STOP_IDS_MAX];
 };
 
+#define FLIGHT_KEPT 1
+
 /* One batch under way: its staging memory, device arrays and results. */
 struct flight {
     struct ss_stage *stage;
     uint64_t number;
     uint16_t model;
-    atomic_int ends; /* streams that have not passed their last use of the flight; 0: free */
+    atomic_int ends; /* 0: free; else FLIGHT_KEPT and the streams still to pass their last use */
     uint32_t sequences, rows, samples;
 
     /* Byte offsets of each array, the same in STAGED (registered host memory) and on the device. */
