@@ -19,5 +19,5 @@ add_library(ss_sim STATIC sim/compute.c sim/copies.c sim/group.c sim/intake.c si
 target_link_libraries(ss_sim PUBLIC ss_core)
 add_executable(sim_random sim/scenario.c sim/sim_random.c)
 target_link_libraries(sim_random PRIVATE ss_sim)
-add_test(NAME sim_random COMMAND sim_random --seeds 1..2000)
+add_test(NAME sim_random COMMAND sim_random --seeds 1..3000)
 set_tests_properties(sim_random PROPERTIES TIMEOUT 300)

@@ -176,7 +176,8 @@ static void start(struct sim_group *group, struct sim_rank *rank, struct sim_cop
     if (!copy || copy->running || group->stages[rank->stage].computed < copy->after)
         return;
     copy->running = true;
-    double rate = group->options.costs.unload_bytes_per_s;
+    double rate = group->options.costs.unload_bytes_per_s /
+                  (group->options.costs.slow_rank == rank->index ? 10 : 1);
     sim_at(group, (uint64_t)((double)copy->bytes * 1e9 / rate), kind, rank->index, 0, 0);
 }
 

@@ -181,8 +181,9 @@ static void bound_waits(struct scenario *scenario)
             pool_bytes = options->pool_pages[stage] * 4096.0;
     double slow = costs->slow_rank == SIM_NO_RANK ? 1 : 10;
     double pieces = pool_bytes / (double)costs->piece_bytes + 8 * SCENARIO_CHUNKS_MAX;
-    load_ns = pool_bytes * 1e9 * (slow / costs->link_bytes_per_s + 2 / costs->unload_bytes_per_s) +
-              pieces * (double)costs->piece_latency_ns;
+    load_ns =
+        pool_bytes * 1e9 * slow * (1 / costs->link_bytes_per_s + 2 / costs->unload_bytes_per_s) +
+        pieces * (double)costs->piece_latency_ns;
     double talk_ns = (double)(4 * costs->hop_ns * (uint64_t)options->pp + costs->report_ns +
                               costs->report_jitter_ns + (options->emulate.poll ? 40000000 : 0));
     double step_ns =
