@@ -10,6 +10,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ struct run {
     /* [prompt][generated][vocab]: of the run alone, and whether it was seen. */
     float *alone;
     bool *seen;
-    bool together; /* the second run */
+    atomic_bool together; /* the second run */
 };
 
 struct rank {
