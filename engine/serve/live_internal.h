@@ -1,5 +1,6 @@
-/* What the parts of the live loop share: live.c (the loop), intake.c (requests, on the server's
- * thread), answers.c (actions become answers), status.c (what it tells of itself). */
+/* What the parts of the live loop share: live.c (the loop), live_create.c (its making), intake.c
+ * (requests, on the server's thread), answers.c (actions become answers), status.c (what it tells
+ * of itself). */
 #ifndef SS_ENGINE_LIVE_INTERNAL_H
 #define SS_ENGINE_LIVE_INTERNAL_H
 
@@ -9,6 +10,9 @@
 #include "engine/serve/hiding.h"
 #include "engine/serve/live.h"
 #include "engine/serve/tickets.h"
+
+#define ACTIONS_MAX     256 /* of one controller step */
+#define EVENTS_PER_FEED 64
 
 enum inbox_kind { INBOX_ARRIVED, INBOX_CANCEL, INBOX_GONE };
 
