@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/fault.h"
 #include "tests/unit/controller_bench.h"
 
 TestSuite(core_controller, .init = setup, .fini = teardown);
@@ -245,4 +246,20 @@ Test(core_controller, nothing_is_lost_where_the_actions_fill_up)
         made = ss_controller_step(controller, now_ns, 0, 0, actions, 16);
     }
     cr_assert_eq(ends, 250);
+}
+
+Test(core_controller, create_survives_every_failed_allocation)
+{
+    options.spill_blocks = 4;
+    uint64_t failures = 0;
+    for (uint64_t nth = 1;; nth++) {
+        ss_fault_arm(SS_FAULT_ALLOC, nth);
+        enum ss_status status = ss_controller_create(&options, &controller);
+        ss_fault_arm(SS_FAULT_ALLOC, 0);
+        if (status == SS_OK)
+            break;
+        cr_assert_eq(status, SS_NO_MEMORY);
+        failures++;
+    }
+    cr_assert_gt(failures, 15);
 }
