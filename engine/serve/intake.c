@@ -13,6 +13,7 @@ static void refuse(struct ss_live *live, struct ss_reply_to to, enum ss_error_co
 {
     enum ss_status status =
         ss_server_reply_error(live->server, to, code, field, "%s", ss_status_message());
+    atomic_fetch_add(&live->refused, 1);
     if (status)
         SS_WARNING("a refusal could not be sent: %s", ss_status_message());
 }

@@ -229,9 +229,20 @@ uint64_t ss_live_on_turn(void *user)
     return live->timer_ns ? live->timer_ns : UINT64_MAX;
 }
 
+/* Nobody waits for the loads of pinned models: handle 0 finds no ticket to answer. */
+static void load_pinned(struct ss_live *live)
+{
+    for (int i = 0; i < live->config->model_count; i++) {
+        struct ss_event event = {.kind = SS_EVENT_WANT_LOAD, .model = (uint16_t)i};
+        if (live->config->models[i].pin)
+            feed(live, &event, 1);
+    }
+}
+
 enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank)
 {
     live->rank = rank;
+    load_pinned(live);
     return ss_server_start(live->server);
 }
 

@@ -43,6 +43,7 @@ struct ss_live {
     uint64_t started_ns;
     atomic_bool drain_asked;
     atomic_uint_fast64_t seeds;
+    atomic_uint_fast64_t refused; /* before the controller saw them */
     bool draining, leaving, failed;
 
     /* Events that answering caused: fed after the actions in hand. At most one per ticket. */

@@ -17,33 +17,48 @@ static const char *bytes_text(uint64_t bytes, char text[32])
     return text;
 }
 
-enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes)
+/* What models that are never dropped leave of a rank's pool to model INDEX. */
+static uint64_t pinned_beside(const struct ss_catalog *catalog, int index, int stage)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < catalog->model_count; i++)
+        if (i != index && catalog->models[i].config->pin)
+            bytes += ss_catalog_shard_bytes(catalog, i, stage);
+    return bytes;
+}
+
+static bool fits(const struct ss_catalog *catalog, int index, int stage, FILE *mistakes)
 {
     const struct ss_config *config = catalog->config;
+    char need[32], shard[32], sequence[32], pinned[32], pool[32];
+    uint64_t shard_bytes = ss_catalog_shard_bytes(catalog, index, stage);
+    uint64_t sequence_bytes = ss_catalog_sequence_bytes(catalog, index, stage);
+    uint64_t pinned_bytes = pinned_beside(catalog, index, stage);
+    uint64_t sum = shard_bytes + sequence_bytes + pinned_bytes;
+    if (sum <= config->device.pool_bytes)
+        return true;
+    fprintf(mistakes,
+            "%s:%d: model %s: a rank of stage %d needs %s (shard %s, one sequence of %u tokens %s, "
+            "other models that are pinned %s), device.pool is %s\n",
+            config->path, config->models[index].line, config->models[index].name, stage,
+            bytes_text(sum, need), bytes_text(shard_bytes, shard),
+            catalog->models[index].context_max, bytes_text(sequence_bytes, sequence),
+            bytes_text(pinned_bytes, pinned), bytes_text(config->device.pool_bytes, pool));
+    return false;
+}
+
+enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes)
+{
     int wrong = 0;
-    for (int i = 0; i < catalog->model_count; i++) {
-        for (int stage = 0; stage < catalog->pp; stage++) {
-            char need[32], shard[32], sequence[32], pool[32];
-            uint64_t shard_bytes = ss_catalog_shard_bytes(catalog, i, stage);
-            uint64_t sequence_bytes = ss_catalog_sequence_bytes(catalog, i, stage);
-            if (shard_bytes + sequence_bytes <= config->device.pool_bytes)
-                continue;
-            fprintf(mistakes,
-                    "%s:%d: model %s: a rank of stage %d needs %s (shard %s, one sequence of %u "
-                    "tokens %s), device.pool is %s\n",
-                    config->path, config->models[i].line, config->models[i].name, stage,
-                    bytes_text(shard_bytes + sequence_bytes, need), bytes_text(shard_bytes, shard),
-                    catalog->models[i].context_max, bytes_text(sequence_bytes, sequence),
-                    bytes_text(config->device.pool_bytes, pool));
-            wrong++;
-        }
-    }
+    for (int i = 0; i < catalog->model_count; i++)
+        for (int stage = 0; stage < catalog->pp; stage++)
+            wrong += !fits(catalog, i, stage, mistakes);
     if (!wrong)
         return SS_OK;
     return ss_fail(SS_INVALID,
-                   "%s: device.pool is too small: raise it, shorten a model's context, "
-                   "or use more ranks",
-                   config->path);
+                   "%s: device.pool is too small: raise it, shorten a model's context, pin fewer "
+                   "models, or use more ranks",
+                   catalog->config->path);
 }
 
 static void print_model(const struct ss_catalog *catalog, int index, FILE *file)

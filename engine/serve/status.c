@@ -82,6 +82,7 @@ void ss_live_answer_status(struct ss_live *live, struct ss_reply_to to)
 {
     const struct ss_catalog *catalog = live->options.catalog;
     struct ss_controller_view view;
+    struct ss_server_counters door;
     struct ss_model_report *models = 0;
     struct ss_rank_report *ranks = 0;
     size_t rank_count = (size_t)catalog->tp * (size_t)catalog->pp;
@@ -91,12 +92,14 @@ void ss_live_answer_status(struct ss_live *live, struct ss_reply_to to)
         status = ss_alloc(&ranks, rank_count, sizeof *ranks, "status");
     if (!status) {
         ss_controller_view(live->controller, &view);
+        ss_server_counters(live->server, &door);
         struct ss_server_status report = {
             .version = SS_VERSION,
             .uptime_ns = ss_now_ns() - live->started_ns,
             .accepted = view.accepted,
             .answered = view.answered,
-            .refused = view.refused,
+            .refused =
+                view.refused + door.malformed + door.overloaded + atomic_load(&live->refused),
             .queued = view.queued,
             .running = view.running,
             .loads = view.loads,
