@@ -54,8 +54,8 @@ struct ss_server_status {
     uint64_t uptime_ns;
     uint64_t accepted; /* submits, since the start */
     uint64_t answered;
-    uint64_t refused;
-    uint64_t queued; /* now */
+    uint64_t refused; /* requests of any kind, for any reason: malformed, over a limit, ... */
+    uint64_t queued;  /* now */
     uint64_t running;
     uint64_t loads; /* since the start */
     uint64_t drops;

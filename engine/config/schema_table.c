@@ -73,7 +73,7 @@ const struct ss_key ss_keys[] = {
     {"limits.requests", SS_KEY_U32, AT(limits.requests_max), "1000", NULL, 1, 1000000, NULL,
      "requests accepted and not yet answered; more are refused (`overloaded`)"},
     {"limits.queue_per_model", SS_KEY_U32, AT(limits.queue_max_per_model), "0", NULL, 0, 1000000,
-     NULL, "of these, for one model; 0: as `limits.requests`"},
+     NULL, "of these, waiting for one model, not yet begun; 0: as `limits.requests`"},
     {"limits.slots", SS_KEY_U32, AT(limits.slots_max), "64", NULL, 1, SS_NO_SLOT - 1, NULL,
      "sequences that may have state on the ranks at once"},
     {"limits.batch", SS_KEY_U32, AT(limits.batch_max), NULL,
