@@ -21,6 +21,7 @@
 #define LINK_CREDITS   16
 #define LINK_QUEUE_MAX 8192
 #define FLUSH_NS       (2 * SS_NS_PER_S)
+#define SPEAK_NS       (3 * SS_NS_PER_S)
 #define EXIT_CONFIG    2
 
 const char *argp_program_version = "swapserve " SS_VERSION;
@@ -388,6 +389,9 @@ int main(int argc, char **argv)
         apply(&arguments, config)) {
         if (is_first_rank())
             SS_ERROR("%s", ss_status_message());
+        else /* mpirun ends the job with the first rank that fails: let the one that speaks finish
+              */
+            ss_sleep_until_ns(ss_now_ns() + SPEAK_NS);
     } else if (arguments.check) {
         ss_catalog_print(catalog, stdout);
         code = EXIT_SUCCESS;
