@@ -4,7 +4,7 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device link swap. Results are JSON files and logs in RESULTS; the
+# Steps, all by default: waits device ops memcheck link swap; pieces, too. Results are JSON files and logs in RESULTS; the
 # exit status says whether every step passed. `link` and `swap` use all GPUs of the node up to 4.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +15,7 @@ usage() {
 }
 
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
-    programs=("$3"/tests/{stream_waits,contract_device,contract_transfer}
+    programs=("$3"/tests/{stream_waits,contract_device,contract_transfer,ops_parity,ops_waits}
         "$3/experiments/swapbench/swapbench")
     exec "$here/gpu_pack.sh" "$2" "${programs[@]}"
 fi
@@ -24,7 +24,7 @@ fi
 source "$2/env.sh"
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device link swap
+[ $# -gt 0 ] || set -- waits device ops memcheck link swap
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
@@ -60,6 +60,14 @@ for step in "$@"; do
         try transfer 60 contract_transfer cuda
         ;;
     link) try link 90 mpirun -np "$ranks" swapbench link --out "$results/link-$ranks.json" ;;
+    ops)
+        try ops_parity 120 ops_parity
+        try ops_waits 60 ops_waits "$results/ops_waits.json"
+        ;;
+    memcheck)
+        try memcheck 200 compute-sanitizer --tool memcheck --error-exitcode 1 ops_parity
+        try racecheck 200 compute-sanitizer --tool racecheck --error-exitcode 1 ops_parity brief
+        ;;
     swap)
         swap 1 1
         [ "$ranks" = 4 ] || continue

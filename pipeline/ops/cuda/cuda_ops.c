@@ -1,0 +1,78 @@
+#include "pipeline/ops/cuda/cuda_ops.h"
+
+#include "engine/base/memory.h"
+#include "pipeline/ops/cuda/internal.h"
+
+static void destroy(struct ss_ops *base)
+{
+    struct ss_cuda_ops *ops = (struct ss_cuda_ops *)base;
+    const ss_device_address blocks[] = {ops->workspace, ops->scratch_in, ops->scratch_out};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        if (blocks[i])
+            base->device->ops->free(base->device, blocks[i]);
+    if (ops->plans)
+        ss_cuda_plans_destroy(ops->plans);
+    ss_free(ops);
+}
+
+#define TABLE(dtype)                                                                        \
+    {                                                                                       \
+        .name = "cuda", .activation_dtype = dtype, .destroy = destroy,                      \
+        .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,                     \
+        .add_positions = ss_cuda_add_positions, .linear = ss_cuda_linear,                   \
+        .layer_norm = ss_cuda_layer_norm, .rms_norm = ss_cuda_rms_norm, .add = ss_cuda_add, \
+        .silu_multiply = ss_cuda_silu_multiply, .rotate = ss_cuda_rotate,                   \
+        .attention = ss_cuda_attention, .gather_rows = ss_cuda_gather_rows,                 \
+        .sample = ss_cuda_sample, .store_tokens = ss_cuda_store_tokens,                     \
+    }
+
+static const struct ss_ops_table table_f16 = TABLE(SS_F16), table_bf16 = TABLE(SS_BF16);
+
+static enum ss_status load_kernels(struct ss_device *device)
+{
+    int (*const loads[])(void) = {ss_cuda_load_rows, ss_cuda_load_tokens, ss_cuda_load_norms,
+                                  ss_cuda_load_attention, ss_cuda_load_sample};
+    enum ss_status status = ss_cuda_begin(device, "load kernels");
+    for (size_t i = 0; i < sizeof loads / sizeof *loads && !status; i++)
+        status = ss_cuda_check(device, loads[i](), "load kernels: cudaFuncGetAttributes");
+    return status;
+}
+
+static enum ss_status create(struct ss_device *device, const struct ss_ops_table *table,
+                             struct ss_ops **out)
+{
+    struct ss_cuda_ops *ops;
+    enum ss_status status = ss_alloc(&ops, 1, sizeof *ops, "CUDA operations");
+    if (status)
+        return status;
+    ops->base = (struct ss_ops){.table = table, .device = device};
+    status = load_kernels(device);
+    if (!status)
+        status = device->ops->alloc(device, SS_CUDA_WORKSPACE_BYTES, &ops->workspace);
+    if (!status)
+        status = device->ops->alloc(device, SS_CUDA_SCRATCH_BYTES, &ops->scratch_in);
+    if (!status)
+        status = device->ops->alloc(device, SS_CUDA_SCRATCH_BYTES, &ops->scratch_out);
+    if (!status)
+        status = ss_cuda_plans_create(device, &ops->plans);
+    if (status) {
+        destroy(&ops->base);
+        return status;
+    }
+    *out = &ops->base;
+    return SS_OK;
+}
+
+enum ss_status ss_cuda_ops_create(struct ss_device *device, const struct ss_ops_options *options,
+                                  struct ss_ops **out)
+{
+    (void)options;
+    return create(device, &table_f16, out);
+}
+
+enum ss_status ss_cuda_ops_create_bf16(struct ss_device *device,
+                                       const struct ss_ops_options *options, struct ss_ops **out)
+{
+    (void)options;
+    return create(device, &table_bf16, out);
+}

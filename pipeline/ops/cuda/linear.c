@@ -1,0 +1,288 @@
+/* Products by cuBLASLt. A row-major out[rows][n] = in[rows][k] * weight[n][k]^T is, to a library
+ * that counts by columns, out(n x rows) = weight(k x n)^T * in(k x rows). */
+#include <cublasLt.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "engine/base/memory.h"
+#include "pipeline/ops/cuda/internal.h"
+
+#define PLANS_MAX 8192
+
+struct plan_key {
+    uint32_t n, k, rows;
+    enum ss_dtype in, out;
+    cublasLtEpilogue_t epilogue;
+};
+
+struct plan {
+    struct plan_key key; /* n is 0 where the place is free */
+    cublasLtMatmulDesc_t product;
+    cublasLtMatrixLayout_t weight, in, out;
+    cublasLtMatmulAlgo_t algorithm;
+};
+
+struct ss_cuda_plans {
+    struct ss_device *device;
+    cublasLtHandle_t handle;
+    pthread_mutex_t lock;
+    uint32_t count;
+    struct plan plans[PLANS_MAX];
+};
+
+static cudaDataType_t data_type(enum ss_dtype dtype)
+{
+    return dtype == SS_F32 ? CUDA_R_32F : dtype == SS_F16 ? CUDA_R_16F : CUDA_R_16BF;
+}
+
+static enum ss_status check(struct ss_device *device, cublasStatus_t code, const char *call)
+{
+    return code == CUBLAS_STATUS_SUCCESS
+               ? SS_OK
+               : ss_cuda_fail(device, SS_IO, call, cublasLtGetStatusString(code));
+}
+
+static void release(struct plan *plan)
+{
+    if (plan->product)
+        cublasLtMatmulDescDestroy(plan->product);
+    if (plan->weight)
+        cublasLtMatrixLayoutDestroy(plan->weight);
+    if (plan->in)
+        cublasLtMatrixLayoutDestroy(plan->in);
+    if (plan->out)
+        cublasLtMatrixLayoutDestroy(plan->out);
+    memset(plan, 0, sizeof *plan);
+}
+
+/* The layouts of KEY; ROWS in place of the key's. */
+static cublasStatus_t lay_out(struct plan *plan, const struct plan_key *key, uint32_t rows)
+{
+    cublasOperation_t transposed = CUBLAS_OP_T;
+    cublasStatus_t code = cublasLtMatmulDescCreate(&plan->product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    if (!code)
+        code = cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_TRANSA,
+                                              &transposed, sizeof transposed);
+    if (!code)
+        code = cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_EPILOGUE,
+                                              &key->epilogue, sizeof key->epilogue);
+    if (!code)
+        code = cublasLtMatrixLayoutCreate(&plan->weight, data_type(key->in), key->k, key->n,
+                                          (int64_t)key->k);
+    if (!code)
+        code = cublasLtMatrixLayoutCreate(&plan->in, data_type(key->in), key->k, rows,
+                                          (int64_t)key->k);
+    if (!code)
+        code = cublasLtMatrixLayoutCreate(&plan->out, data_type(key->out), key->n, rows,
+                                          (int64_t)key->n);
+    return code;
+}
+
+/* The heuristic's first choice for what PLAN describes: no timing, the same every time. */
+static cublasStatus_t choose(cublasLtHandle_t handle, const struct plan *plan,
+                             cublasLtMatmulAlgo_t *algorithm)
+{
+    uint64_t workspace = SS_CUDA_WORKSPACE_BYTES;
+    cublasLtMatmulPreference_t preference;
+    cublasLtMatmulHeuristicResult_t result;
+    int found = 0;
+    cublasStatus_t code = cublasLtMatmulPreferenceCreate(&preference);
+    if (code)
+        return code;
+    code = cublasLtMatmulPreferenceSetAttribute(
+        preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
+    if (!code)
+        code = cublasLtMatmulAlgoGetHeuristic(handle, plan->product, plan->weight, plan->in,
+                                              plan->out, plan->out, preference, 1, &result, &found);
+    if (!code && !found)
+        code = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (!code)
+        *algorithm = result.algo;
+    cublasLtMatmulPreferenceDestroy(preference);
+    return code;
+}
+
+static cublasStatus_t make(cublasLtHandle_t handle, const struct plan_key *key, struct plan *plan)
+{
+    cublasLtMatmulHeuristicResult_t fits;
+    uint32_t bucket = 1;
+    memset(plan, 0, sizeof *plan);
+    /* Few kernels serve all row counts, so that few have to be loaded. */
+    while (bucket < key->rows)
+        bucket *= 2;
+    cublasStatus_t code = lay_out(plan, key, bucket);
+    if (!code)
+        code = choose(handle, plan, &plan->algorithm);
+    cublasLtMatmulAlgo_t algorithm = plan->algorithm;
+    release(plan);
+    if (!code)
+        code = lay_out(plan, key, key->rows);
+    plan->algorithm = algorithm;
+    if (!code && (cublasLtMatmulAlgoCheck(handle, plan->product, plan->weight, plan->in, plan->out,
+                                          plan->out, &algorithm, &fits) != CUBLAS_STATUS_SUCCESS ||
+                  fits.workspaceSize > SS_CUDA_WORKSPACE_BYTES))
+        code = choose(handle, plan, &plan->algorithm);
+    plan->key = *key;
+    if (code)
+        release(plan);
+    return code;
+}
+
+static bool same(const struct plan_key *a, const struct plan_key *b)
+{
+    return a->n == b->n && a->k == b->k && a->rows == b->rows && a->in == b->in &&
+           a->out == b->out && a->epilogue == b->epilogue;
+}
+
+/* The place of KEY's plan, or the free one where it belongs. */
+static struct plan *place_of(struct ss_cuda_plans *plans, const struct plan_key *key)
+{
+    uint64_t hash = ((uint64_t)key->n << 32 | key->k) * 0x9e3779b97f4a7c15ull;
+    hash = (hash ^ hash >> 29 ^ key->rows ^ (uint64_t)key->in << 20 ^ (uint64_t)key->out << 22 ^
+            (uint64_t)key->epilogue << 24) *
+           0xbf58476d1ce4e5b9ull;
+    uint32_t at = (uint32_t)(hash >> 40) % PLANS_MAX;
+    while (plans->plans[at].key.n && !same(&plans->plans[at].key, key))
+        at = (at + 1) % PLANS_MAX;
+    return &plans->plans[at];
+}
+
+/* A place for one more, at PLAN or elsewhere: half full, the table is emptied, so that searches
+ * stay short. */
+static struct plan *make_room(struct ss_cuda_plans *plans, const struct plan_key *key,
+                              struct plan *plan)
+{
+    if (plans->count < PLANS_MAX / 2)
+        return plan;
+    for (uint32_t i = 0; i < PLANS_MAX; i++)
+        release(&plans->plans[i]);
+    plans->count = 0;
+    return place_of(plans, key);
+}
+
+/* One product, planned if it is new. BIAS is of the output's type; 0: none. */
+static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                               const struct plan_key *key, ss_device_address out,
+                               ss_device_address in, ss_device_address weight,
+                               ss_device_address bias)
+{
+    struct ss_cuda_plans *plans = ops->plans;
+    const float one = 1, zero = 0;
+    void *bias_address = (void *)(uintptr_t)bias;
+    pthread_mutex_lock(&plans->lock);
+    struct plan *plan = place_of(plans, key);
+    cublasStatus_t code = CUBLAS_STATUS_SUCCESS;
+    if (plan->key.n == 0) {
+        plan = make_room(plans, key, plan);
+        code = make(plans->handle, key, plan);
+        plans->count += !code;
+    }
+    if (!code && bias)
+        code = cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                              &bias_address, sizeof bias_address);
+    if (!code)
+        code = cublasLtMatmul(plans->handle, plan->product, &one, (const void *)(uintptr_t)weight,
+                              plan->weight, (const void *)(uintptr_t)in, plan->in, &zero,
+                              (const void *)(uintptr_t)out, plan->out, (void *)(uintptr_t)out,
+                              plan->out, &plan->algorithm, (void *)(uintptr_t)ops->workspace,
+                              SS_CUDA_WORKSPACE_BYTES, ss_cuda_stream_native(stream));
+    pthread_mutex_unlock(&plans->lock);
+    if (code)
+        return ss_status_context(check(ops->base.device, code, "linear: cuBLASLt"),
+                                 "%u rows, weight %u x %u", key->rows, key->n, key->k);
+    return SS_OK;
+}
+
+/* Weights of the activations' type: the library adds the bias and applies ReLU itself. */
+static enum ss_status linear_direct(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                                    ss_device_address out, ss_device_address in, uint32_t rows,
+                                    const struct ss_weight *weight, const struct ss_weight *bias,
+                                    enum ss_activation activation)
+{
+    enum ss_dtype type = ops->base.table->activation_dtype;
+    bool alone = (bias && bias->dtype != type) || activation == SS_ACTIVATION_GELU;
+    struct plan_key key = {weight->rows, weight->columns,          rows, type,
+                           type,         CUBLASLT_EPILOGUE_DEFAULT};
+    if (!alone && bias)
+        key.epilogue =
+            activation == SS_ACTIVATION_RELU ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
+    else if (!alone && activation == SS_ACTIVATION_RELU)
+        key.epilogue = CUBLASLT_EPILOGUE_RELU;
+    enum ss_status status =
+        multiply(ops, stream, &key, out, in, weight->address, !alone && bias ? bias->address : 0);
+    if (!status && alone)
+        status = ss_cuda_finish(&ops->base, stream, out, out, rows, weight->rows, bias, activation);
+    return status;
+}
+
+/* Weights of another type: activations become theirs, and the product comes back through fp32. */
+static enum ss_status linear_converted(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                                       ss_device_address out, ss_device_address in, uint32_t rows,
+                                       const struct ss_weight *weight, const struct ss_weight *bias,
+                                       enum ss_activation activation)
+{
+    size_t element = ss_dtype_bytes(ops->base.table->activation_dtype);
+    size_t widest = weight->rows > weight->columns ? weight->rows : weight->columns;
+    size_t slice = SS_CUDA_SCRATCH_BYTES / (widest * sizeof(float));
+    enum ss_status status = SS_OK;
+    if (slice == 0)
+        return ss_fail(SS_UNSUPPORTED, "a %s weight of %u x %u is too wide to convert for",
+                       ss_dtype_name(weight->dtype), weight->rows, weight->columns);
+    for (uint32_t done = 0; done < rows && !status; done += (uint32_t)slice) {
+        uint32_t count = rows - done < slice ? rows - done : (uint32_t)slice;
+        struct plan_key key = {weight->rows,  weight->columns, count,
+                               weight->dtype, SS_F32,          CUBLASLT_EPILOGUE_DEFAULT};
+        status = ss_cuda_convert(&ops->base, stream, ops->scratch_in,
+                                 in + done * (size_t)weight->columns * element,
+                                 (size_t)count * weight->columns, weight->dtype);
+        if (!status)
+            status =
+                multiply(ops, stream, &key, ops->scratch_out, ops->scratch_in, weight->address, 0);
+        if (!status)
+            status = ss_cuda_finish(&ops->base, stream, out + done * (size_t)weight->rows * element,
+                                    ops->scratch_out, count, weight->rows, bias, activation);
+    }
+    return status;
+}
+
+enum ss_status ss_cuda_linear(struct ss_ops *base, struct ss_stream *stream, ss_device_address out,
+                              ss_device_address in, uint32_t rows, const struct ss_weight *weight,
+                              const struct ss_weight *bias, enum ss_activation activation)
+{
+    struct ss_cuda_ops *ops = (struct ss_cuda_ops *)base;
+    enum ss_status status = ss_cuda_begin(base->device, "linear");
+    if (status || rows == 0)
+        return status;
+    return weight->dtype == base->table->activation_dtype
+               ? linear_direct(ops, stream, out, in, rows, weight, bias, activation)
+               : linear_converted(ops, stream, out, in, rows, weight, bias, activation);
+}
+
+enum ss_status ss_cuda_plans_create(struct ss_device *device, struct ss_cuda_plans **out)
+{
+    struct ss_cuda_plans *plans;
+    enum ss_status status = ss_alloc(&plans, 1, sizeof *plans, "cuBLASLt plans");
+    if (status)
+        return status;
+    plans->device = device;
+    pthread_mutex_init(&plans->lock, 0);
+    status = ss_cuda_begin(device, "cublasLtCreate");
+    if (!status)
+        status = check(device, cublasLtCreate(&plans->handle), "cublasLtCreate");
+    if (status) {
+        ss_cuda_plans_destroy(plans);
+        return status;
+    }
+    *out = plans;
+    return SS_OK;
+}
+
+void ss_cuda_plans_destroy(struct ss_cuda_plans *plans)
+{
+    for (uint32_t i = 0; i < PLANS_MAX; i++)
+        release(&plans->plans[i]);
+    if (plans->handle)
+        cublasLtDestroy(plans->handle);
+    pthread_mutex_destroy(&plans->lock);
+    ss_free(plans);
+}

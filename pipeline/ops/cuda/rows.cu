@@ -1,0 +1,191 @@
+/* Operations on rows of activations, element by element. */
+#include "pipeline/ops/cuda/elements.cuh"
+
+#define THREADS    256
+#define BLOCKS_MAX 65535u
+
+static inline unsigned blocks_for(size_t count)
+{
+    size_t blocks = (count + THREADS - 1) / THREADS;
+    return (unsigned)(blocks < BLOCKS_MAX ? blocks : BLOCKS_MAX);
+}
+
+/* The elements that this thread takes of COUNT. */
+#define EACH(i, count)                                     \
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; \
+    i < (count);                                           \
+    i += (size_t)gridDim.x * THREADS
+
+template <typename T>
+static __global__ void add(T *out, const T *in, size_t count, unsigned columns, struct weights bias)
+{
+    for (EACH(i, count)) {
+        float value = widen(out[i]) + widen(in[i]);
+        if (bias.data)
+            value += bias.at(i % columns);
+        out[i] = narrow<T>(value);
+    }
+}
+
+template <typename T>
+static __global__ void silu_multiply(T *out, const T *in, size_t count, unsigned columns)
+{
+    for (EACH(i, count)) {
+        size_t from = i / columns * 2 * columns + i % columns;
+        float gate = widen(in[from]), up = widen(in[from + columns]);
+        out[i] = narrow<T>(gate / (1.0f + expf(-gate)) * up);
+    }
+}
+
+template <typename T>
+static __global__ void rotate(T *qkv, const int *positions, const float *frequencies,
+                              unsigned turned, unsigned width, unsigned half)
+{
+    T *row = qkv + (size_t)blockIdx.x * width;
+    for (unsigned i = threadIdx.x; i < turned * half; i += THREADS) {
+        T *head = row + (size_t)(i / half) * 2 * half;
+        float sine, cosine;
+        sincosf((float)positions[blockIdx.x] * frequencies[i % half], &sine, &cosine);
+        float a = widen(head[i % half]), b = widen(head[half + i % half]);
+        head[i % half] = narrow<T>(a * cosine - b * sine);
+        head[half + i % half] = narrow<T>(b * cosine + a * sine);
+    }
+}
+
+template <typename T>
+static __global__ void gather_rows(T *out, const T *in, const int *index, size_t count,
+                                   unsigned columns)
+{
+    for (EACH(i, count))
+        out[i] = in[(size_t)index[i / columns] * columns + i % columns];
+}
+
+template <typename To, typename From>
+static __global__ void convert(To *to, const From *from, size_t count)
+{
+    for (EACH(i, count))
+        to[i] = narrow<To>(widen(from[i]));
+}
+
+template <typename To, typename From>
+static __global__ void finish(To *out, const From *in, size_t count, unsigned columns,
+                              struct weights bias, enum ss_activation activation)
+{
+    for (EACH(i, count)) {
+        float value = widen(in[i]);
+        if (bias.data)
+            value += bias.at(i % columns);
+        if (activation == SS_ACTIVATION_RELU)
+            value = fmaxf(value, 0.0f);
+        else if (activation == SS_ACTIVATION_GELU)
+            value = 0.5f * value * (1.0f + erff(value * 0.70710678118654752f));
+        out[i] = narrow<To>(value);
+    }
+}
+
+extern "C" enum ss_status ss_cuda_add(struct ss_ops *ops, struct ss_stream *stream,
+                                      ss_device_address out, ss_device_address in, uint32_t rows,
+                                      uint32_t columns, const struct ss_weight *bias)
+{
+    size_t count = (size_t)rows * columns;
+    if (count == 0)
+        return SS_OK;
+    return launch_by_type(ops, "add", [&](auto type) {
+        using T = decltype(type);
+        add<T><<<blocks_for(count), THREADS, 0, native(stream)>>>((T *)out, (const T *)in, count,
+                                                                  columns, weights_of(bias));
+    });
+}
+
+extern "C" enum ss_status ss_cuda_silu_multiply(struct ss_ops *ops, struct ss_stream *stream,
+                                                ss_device_address out, ss_device_address in,
+                                                uint32_t rows, uint32_t columns)
+{
+    size_t count = (size_t)rows * columns;
+    if (count == 0)
+        return SS_OK;
+    return launch_by_type(ops, "silu_multiply", [&](auto type) {
+        using T = decltype(type);
+        silu_multiply<T><<<blocks_for(count), THREADS, 0, native(stream)>>>((T *)out, (const T *)in,
+                                                                            count, columns);
+    });
+}
+
+extern "C" enum ss_status ss_cuda_rotate(struct ss_ops *ops, struct ss_stream *stream,
+                                         const struct ss_step *step, ss_device_address qkv,
+                                         uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
+                                         ss_device_address frequencies)
+{
+    if (step->rows == 0)
+        return SS_OK;
+    return launch_by_type(ops, "rotate", [&](auto type) {
+        using T = decltype(type);
+        rotate<T><<<step->rows, THREADS, 0, native(stream)>>>(
+            (T *)qkv, (const int *)step->positions, (const float *)frequencies, heads + kv_heads,
+            (heads + 2 * kv_heads) * head_dim, head_dim / 2);
+    });
+}
+
+extern "C" enum ss_status ss_cuda_gather_rows(struct ss_ops *ops, struct ss_stream *stream,
+                                              ss_device_address out, ss_device_address in,
+                                              ss_device_address index, uint32_t count,
+                                              uint32_t columns)
+{
+    size_t elements = (size_t)count * columns;
+    if (elements == 0)
+        return SS_OK;
+    return launch_by_type(ops, "gather_rows", [&](auto type) {
+        using T = decltype(type);
+        gather_rows<T><<<blocks_for(elements), THREADS, 0, native(stream)>>>(
+            (T *)out, (const T *)in, (const int *)index, elements, columns);
+    });
+}
+
+extern "C" enum ss_status ss_cuda_convert(struct ss_ops *ops, struct ss_stream *stream,
+                                          ss_device_address to, ss_device_address from,
+                                          size_t count, enum ss_dtype dtype)
+{
+    return launch_by_type(ops, "convert", [&](auto type) {
+        using T = decltype(type);
+        unsigned blocks = blocks_for(count);
+        cudaStream_t s = native(stream);
+        if (dtype == SS_F32)
+            convert<float, T><<<blocks, THREADS, 0, s>>>((float *)to, (const T *)from, count);
+        else if (dtype == SS_F16)
+            convert<__half, T><<<blocks, THREADS, 0, s>>>((__half *)to, (const T *)from, count);
+        else
+            convert<__nv_bfloat16, T>
+                <<<blocks, THREADS, 0, s>>>((__nv_bfloat16 *)to, (const T *)from, count);
+    });
+}
+
+extern "C" enum ss_status ss_cuda_finish(struct ss_ops *ops, struct ss_stream *stream,
+                                         ss_device_address out, ss_device_address in, uint32_t rows,
+                                         uint32_t columns, const struct ss_weight *bias,
+                                         enum ss_activation activation)
+{
+    size_t count = (size_t)rows * columns;
+    return launch_by_type(ops, "finish", [&](auto type) {
+        using T = decltype(type);
+        unsigned blocks = blocks_for(count);
+        if (in == out)
+            finish<T, T><<<blocks, THREADS, 0, native(stream)>>>(
+                (T *)out, (const T *)in, count, columns, weights_of(bias), activation);
+        else
+            finish<T, float><<<blocks, THREADS, 0, native(stream)>>>(
+                (T *)out, (const float *)in, count, columns, weights_of(bias), activation);
+    });
+}
+
+template <typename T> static int load_for(void)
+{
+    return load_kernels(add<T>, silu_multiply<T>, rotate<T>, gather_rows<T>, convert<float, T>,
+                        convert<__half, T>, convert<__nv_bfloat16, T>, finish<T, T>,
+                        finish<T, float>);
+}
+
+extern "C" int ss_cuda_load_rows(void)
+{
+    int code = load_for<__half>();
+    return code ? code : load_for<__nv_bfloat16>();
+}

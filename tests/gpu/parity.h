@@ -1,0 +1,66 @@
+/* The same call on the CPU's operations, which are the reference, and on a CUDA instance.
+ *
+ * Inputs are random and exact in the CUDA instance's activation type, so that both see the same
+ * values. Outputs are poisoned with NaN before each call. */
+#ifndef SS_TESTS_GPU_PARITY_H
+#define SS_TESTS_GPU_PARITY_H
+
+#include "engine/base/random.h"
+#include "pipeline/ops/ops.h"
+#include "swap/device/device.h"
+#include "tests/contract/check.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+enum { CPU, GPU, SIDES };
+
+struct side {
+    struct ss_device *device;
+    struct ss_ops *ops;
+    const struct ss_ops_table *table;
+    struct ss_stream *stream;
+    struct ss_timeline *timeline;
+    uint64_t value;
+    enum ss_dtype type;
+    ss_device_address memory;
+    size_t used;
+};
+
+struct pair {
+    struct side sides[SIDES];
+    double tolerance;
+    uint64_t seed;
+    double worst;
+    int compared, failed; /* failed: since pair_open() */
+};
+
+/* A block of memory on both sides. */
+struct both {
+    ss_device_address at[SIDES];
+    size_t count; /* elements */
+};
+
+/* KIND: of the CUDA operations. */
+void pair_open(struct pair *pair, const char *kind);
+/* Returns how many comparisons failed. */
+int pair_close(struct pair *pair);
+/* Frees all blocks, and prints what CASE compared. */
+void pair_end(struct pair *pair, const char *name);
+
+struct both put_random(struct pair *pair, size_t count, float scale); /* activations */
+struct both put_poison(struct pair *pair, size_t count);              /* activations */
+struct both put_bytes(struct pair *pair, const void *bytes, size_t count);
+struct both put_ints(struct pair *pair, const int32_t *values, size_t count);
+/* Random weights of a type, ROWS of 0 giving none. */
+struct both put_weights(struct pair *pair, uint32_t rows, uint32_t columns, enum ss_dtype dtype);
+/* The weight of SIDE at BLOCK in *OUT; null where there are none. */
+const struct ss_weight *weight_at(const struct both *block, int side, uint32_t rows,
+                                  uint32_t columns, enum ss_dtype dtype, struct ss_weight *out);
+
+/* Activations of both sides: relative distance within the tolerance, every element written. */
+void compare(struct pair *pair, const struct both *block, size_t offset, size_t count,
+             const char *what);
+/* Integers of both sides: equal. */
+void compare_ints(struct pair *pair, const struct both *block, size_t count, const char *what);
+
+#endif
