@@ -70,22 +70,29 @@ static uint32_t next_model(struct ss_controller *controller)
     return best;
 }
 
-/* Into how many batches a model's sequences are split, so that all stages have one: as few as fill
- * the pipeline together with the other models at work. */
-static uint32_t groups_of(const struct ss_controller *controller)
+/* The model keeps the stages busy beside another: one that still waits for its load does not. */
+static bool is_at_work(const struct ss_controller *controller, const struct ss_model *model)
 {
-    uint32_t at_work = 0, stages = (uint32_t)controller->pp;
+    return ss_model_is_loaded(controller, model) && ss_model_head(controller, model) != SS_NONE &&
+           (model->chunks_in[SS_CHUNK_LOADING] == 0 || model->flights > 0);
+}
+
+/* Into how many batches SERVED's sequences are split, so that all stages have one: as few as fill
+ * the pipeline together with the other models at work. */
+static uint32_t groups_of(const struct ss_controller *controller, const struct ss_model *served)
+{
+    uint32_t at_work = 1, stages = (uint32_t)controller->pp;
     for (uint32_t i = controller->first_active; i != SS_NONE && at_work < stages;
          i = controller->models[i].active_next)
-        at_work += ss_model_is_loaded(controller, &controller->models[i]) &&
-                   ss_model_head(controller, &controller->models[i]) != SS_NONE;
-    return at_work == 0 ? stages : (stages + at_work - 1) / at_work;
+        at_work +=
+            &controller->models[i] != served && is_at_work(controller, &controller->models[i]);
+    return (stages + at_work - 1) / at_work;
 }
 
 static bool serve(struct ss_controller *controller, uint16_t index)
 {
     struct ss_model *model = &controller->models[index];
-    uint32_t groups = groups_of(controller), most = model->batch_max * groups;
+    uint32_t groups = groups_of(controller, model), most = model->batch_max * groups;
     uint32_t sequences = model->live.count + model->queue.count;
     SS_ASSERT(groups > 0);
     if (sequences > most)
