@@ -80,6 +80,9 @@ struct ss_ops_table {
     const char *name; /* "cpu", "paced", "cuda" */
     bool batch_invariant;
     enum ss_dtype activation_dtype;
+    /* Kernels are loaded at their first use, which must not find an unmet wait on the stream: all
+     * shapes are to be run once, at start, with row counts of 1, 2, 4, ... and the most. */
+    bool loads_late;
     void (*destroy)(struct ss_ops *ops);
 
     /* tokens[row] = table[slot of row][position of row]. */

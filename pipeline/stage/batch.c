@@ -168,7 +168,7 @@ static enum ss_status tap_logits(struct ss_stage *stage, struct flight *flight)
     enum ss_status status =
         stage->device->copy_to_host(stage->compute, flight->logits, stage->graph.logits,
                                     (size_t)flight->samples * ss_vocab_part(shape, stage->tp) *
-                                        (size_t)stage->tp * sizeof(float));
+                                        (size_t)stage->tp * stage->workspace.activation_bytes);
     return status ? status : stage->device->host_call(stage->compute, ss_flight_logits, flight);
 }
 

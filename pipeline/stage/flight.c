@@ -4,6 +4,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "pipeline/stage/internal.h"
+#include "swap/convert.h"
 
 static int32_t *staged_at(struct flight *flight, size_t offset)
 {
@@ -178,11 +179,14 @@ void ss_flight_logits(void *argument)
     const struct ss_shape *shape = stage->models[flight->model].given.shape;
     uint32_t part = ss_vocab_part(shape, stage->tp), vocab = shape->vocab;
     float *rows = flight->logits + (size_t)flight->samples * part * (size_t)stage->tp;
+    enum ss_dtype dtype = stage->options.ops->table->activation_dtype;
     /* From [tp][samples][part] to [samples][vocab], into the second half of the buffer. */
     for (uint32_t i = 0; i < flight->samples; i++)
-        for (uint32_t v = 0; v < vocab; v++)
-            rows[(size_t)i * vocab + v] =
-                flight->logits[((size_t)(v / part) * flight->samples + i) * part + v % part];
+        for (uint32_t t = 0; t * part < vocab; t++)
+            ss_convert(rows + (size_t)i * vocab + t * part, SS_F32,
+                       (unsigned char *)flight->logits +
+                           ((size_t)t * flight->samples + i) * part * ss_dtype_bytes(dtype),
+                       dtype, vocab - t * part < part ? vocab - t * part : part);
     stage->options.on_logits(stage->options.user, flight->number, flight->samples, vocab, rows);
 }
 

@@ -17,7 +17,7 @@ static void destroy(struct ss_ops *base)
 
 #define TABLE(dtype)                                                                        \
     {                                                                                       \
-        .name = "cuda", .activation_dtype = dtype, .destroy = destroy,                      \
+        .name = "cuda", .activation_dtype = dtype, .loads_late = true, .destroy = destroy,  \
         .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,                     \
         .add_positions = ss_cuda_add_positions, .linear = ss_cuda_linear,                   \
         .layer_norm = ss_cuda_layer_norm, .rms_norm = ss_cuda_rms_norm, .add = ss_cuda_add, \
