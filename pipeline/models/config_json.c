@@ -88,15 +88,30 @@ enum ss_status ss_json_choice(const void *object, const char *where, const char 
     return wrong(where, key, value, expected);
 }
 
-const void *ss_json_object(const void *object, const char *key)
+bool ss_json_has(const void *object, const char *key)
 {
     json_t *value = json_object_get(object, key);
-    return json_is_object(value) ? value : 0;
+    return value && !json_is_null(value);
 }
 
-const char *ss_json_text(const void *object, const char *key)
+enum ss_status ss_json_object(const void *object, const char *where, const char *key,
+                              const void **out)
 {
-    return json_string_value(json_object_get(object, key));
+    json_t *value = json_object_get(object, key);
+    if (value && !json_is_null(value) && !json_is_object(value))
+        return wrong(where, key, value, "an object");
+    *out = json_is_object(value) ? value : 0;
+    return SS_OK;
+}
+
+enum ss_status ss_json_text(const void *object, const char *where, const char *key,
+                            const char **out)
+{
+    json_t *value = json_object_get(object, key);
+    if (value && !json_is_null(value) && !json_is_string(value))
+        return wrong(where, key, value, "a text");
+    *out = json_string_value(value);
+    return SS_OK;
 }
 
 enum ss_status ss_json_ids(const void *object, const char *where, const char *key, int max,

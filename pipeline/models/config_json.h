@@ -55,11 +55,15 @@ SS_MUST_CHECK enum ss_status ss_json_choice(const void *object, const char *wher
                                             const struct ss_json_choice *choices,
                                             const char *fallback, int *out);
 
-/* The object under KEY; null where it is missing or null. */
-const void *ss_json_object(const void *object, const char *key);
+/* Whether there is a KEY other than null. */
+bool ss_json_has(const void *object, const char *key);
 
-/* The text under KEY; null where it is missing or no text. Borrowed. */
-const char *ss_json_text(const void *object, const char *key);
+/* The object, or the text, under KEY, borrowed; null where it is missing or null. Anything else
+ * there is an error. */
+SS_MUST_CHECK enum ss_status ss_json_object(const void *object, const char *where, const char *key,
+                                            const void **out);
+SS_MUST_CHECK enum ss_status ss_json_text(const void *object, const char *where, const char *key,
+                                          const char **out);
 
 /* An integer or a list of integers under KEY; *COUNT 0 where it is missing. */
 SS_MUST_CHECK enum ss_status ss_json_ids(const void *object, const char *where, const char *key,

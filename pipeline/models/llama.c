@@ -51,6 +51,9 @@ enum ss_status ss_llama_parse_shared(const void *config, const char *where, stru
     status = ss_json_read(config, where, head_dim);
     if (status)
         return status;
+    if (!ss_json_has(config, "head_dim") && shape->hidden % shape->heads)
+        return ss_fail(SS_INVALID, "%s: hidden_size %u is not a multiple of num_attention_heads %u",
+                       where, shape->hidden, shape->heads);
     if (shape->heads % shape->kv_heads)
         return ss_fail(SS_INVALID,
                        "%s: num_attention_heads %u is not a multiple of num_key_value_heads %u",

@@ -26,8 +26,11 @@ static enum ss_status refuse_windows(const void *config, const char *where,
                        "windows are not supported",
                        where, window, shape->positions);
     size_t index;
-    json_t *type;
-    json_array_foreach(json_object_get(config, "layer_types"), index, type)
+    json_t *type, *types = json_object_get(config, "layer_types");
+    if (types && !json_is_null(types) && !json_is_array(types))
+        return ss_fail(SS_INVALID, "%s: layer_types: found %s, expected a list of texts", where,
+                       json_is_string(types) ? json_string_value(types) : "no list");
+    json_array_foreach(types, index, type)
     {
         const char *text = json_string_value(type);
         if (!text || strcmp(text, "full_attention") != 0)

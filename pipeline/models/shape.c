@@ -22,7 +22,7 @@ static enum ss_status read_generation(const char *folder, struct ss_shape *shape
     status = ss_json_ids(root, path, "eos_token_id", SS_EOS_IDS_MAX, ids, &count);
     /* Generation settings win over config.json, as in transformers. */
     if (!status && count > 0) {
-        memcpy(shape->eos, ids, sizeof ids);
+        memcpy(shape->eos, ids, (size_t)count * sizeof *ids);
         shape->eos_count = count;
     }
     ss_json_close(root);
@@ -31,19 +31,22 @@ static enum ss_status read_generation(const char *folder, struct ss_shape *shape
 
 static enum ss_status read_config(const void *root, const char *path, struct ss_shape *shape)
 {
-    const char *type = ss_json_text(root, "model_type");
+    const char *type;
+    enum ss_status status = ss_json_text(root, path, "model_type", &type);
+    if (status)
+        return status;
     if (!type)
         return ss_fail(SS_INVALID, "%s: model_type is missing", path);
     shape->family = ss_family_find(type);
     if (!shape->family)
         return ss_fail(SS_UNSUPPORTED, "%s: model_type %s is not supported; these are: %s", path,
                        type, ss_family_names());
-    if (ss_json_object(root, "quantization_config"))
+    if (ss_json_has(root, "quantization_config"))
         return ss_fail(SS_UNSUPPORTED,
                        "%s: quantization_config: quantised weights are not "
                        "supported; F32, F16 and BF16 are",
                        path);
-    enum ss_status status = shape->family->parse(root, path, shape);
+    status = shape->family->parse(root, path, shape);
     if (!status)
         status =
             ss_json_ids(root, path, "eos_token_id", SS_EOS_IDS_MAX, shape->eos, &shape->eos_count);

@@ -1,0 +1,4 @@
+# Models, the stage executor, and the parts of the server that stand alone.
+foreach(test models_config_json models_families models_partition models_shapes)
+  ss_unit_test(${test} ss_models PkgConfig::jansson)
+endforeach()
