@@ -79,7 +79,9 @@ class Server:
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._known: set[int] = set()
-        self._environ = {**os.environ, **MPI, **(environ or {})}
+        # Two mpiruns that start at once can fail over the folder that they share by default.
+        own = {"OMPI_MCA_orte_tmpdir_base": str(self._folder)}
+        self._environ = {**os.environ, **MPI, **own, **(environ or {})}
         self._command = self._make_command(config, trace)
 
     def _make_command(
@@ -192,7 +194,8 @@ class Server:
         """Ends all its processes, whatever they do; nothing where they have ended."""
         if self._process is None:
             return
-        left = self._known | set(self.pids())
+        ranks = (self._known | set(self.pids())) - {self._process.pid}
+        self._known.clear()
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -200,10 +203,12 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        for pid in left - {self._process.pid}:
+        for pid in ranks:
             if _is_of(pid, self.build_dir):
                 os.kill(pid, signal.SIGKILL)
-        self._known.clear()
+        limit = time.monotonic() + 5
+        while any(_is_of(pid, self.build_dir) for pid in ranks) and time.monotonic() < limit:
+            time.sleep(0.01)
 
     # --- its processes ----------------------------------------------------------------------
 
