@@ -14,6 +14,6 @@ find_program(SWAPSERVE_PYTHON NAMES python3 python
   HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
 find_program(SWAPSERVE_PYTHON NAMES python3)
 
-foreach(test serve_text overload)
+foreach(test serve_text overload ends killed)
   ss_server_test(${test})
 endforeach()

@@ -105,8 +105,6 @@ def model(name: str, **parts: Any) -> dict[str, Any]:
     return {"name": name, "path": str(GOLDEN / "models" / name), **parts}
 
 
-SLOW_LINK = {"link": {"bandwidth": "1MB/s", "latency": "20us"}}
-
 
 @contextmanager
 def serving(*arguments: Any, **named: Any) -> Iterator[Server]:

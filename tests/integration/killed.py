@@ -1,0 +1,95 @@
+"""What killed servers leave (nothing), what starts after them, and a port in use."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+from experiments.server import Server
+from serving import (
+    Peer, config, eventually, expect, expect_equal, expect_golden, golden, main, run_swapserve,
+    serving,
+)  # fmt: skip
+
+CONFIG = config("opt-tiny", device={"link": {"bandwidth": "2MB/s"}})
+SESSION = b"OMPI_MCA_orte_jobfam_session_dir="
+
+
+class Traces:
+    """What a job of Open MPI and its ranks may leave where others find it. Other jobs may be at
+    work on this machine, so only this one's names count: its session folder, the shared memory that
+    its ranks have mapped, its processes."""
+
+    def __init__(self, server: Server) -> None:
+        maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in server.rank_pids())
+        self.segments = sorted(set(re.findall(r"/dev/shm/\S+", maps)))
+        environ = Path(f"/proc/{server.rank_pids()[0]}/environ").read_bytes().split(b"\0")
+        folder = next(item for item in environ if item.startswith(SESSION))
+        self.session = Path(os.fsdecode(folder[len(SESSION) :]))
+        self.pids = server.pids()
+        expect(self.segments and self.session.exists(), "a server at work has both")
+
+    def left(self) -> list[str]:
+        names = [name for name in self.segments if Path(name).exists()]
+        names += [str(self.session)] if self.session.exists() else []
+        return names + [f"process {pid}" for pid in self.pids if is_alive(pid)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_killed_rank() -> None:
+    """The job ends, nothing stays, and the next start at the same place works at once."""
+    for victim in (0, 3):
+        endpoint = free_port()
+        with serving(CONFIG, endpoint=endpoint) as server, Peer(server.endpoint) as peer:
+            for number in range(1, 11):
+                peer.submit(number, "opt-tiny", golden("opt-tiny")["prompt_ids"], stream=True)
+            expect(not peer.is_silent(20), "it is at work")
+            traces = Traces(server)
+            os.kill(server.rank_pids()[victim], signal.SIGKILL)
+            expect(server.wait(15) != 0, f"rank {victim} was killed")
+            eventually(lambda: not traces.left(), f"rank {victim}'s job is gone", 5)
+        with serving(CONFIG, endpoint=endpoint) as server, server.client() as client:
+            traces = Traces(server)
+            expect_golden(client, "opt-tiny")
+            expect_equal(server.drain(), 0, "exit status")
+            expect_equal(traces.left(), [], "what a drain leaves")
+
+
+def test_killed_socket_file() -> None:
+    """A socket file that a killed server left is no hindrance."""
+    with serving(CONFIG) as first:
+        os.kill(first.rank_pids()[0], signal.SIGKILL)
+        expect(first.wait(15) != 0, "rank 0 was killed")
+        with serving(CONFIG, endpoint=first.endpoint) as server, server.client() as client:
+            expect_golden(client, "opt-tiny")
+            expect_equal(server.drain(), 0, "exit status")
+
+
+def test_port_in_use() -> None:
+    endpoint = free_port()
+    with serving(CONFIG, endpoint=endpoint) as server:
+        path = server.log.parent / "config.yaml"
+        done = run_swapserve(path, 4, "--endpoint", endpoint, timeout=30)
+        expect(done.returncode not in (0, 124), f"exit status {done.returncode}:\n{done.stdout}")
+        said = [line for line in done.stdout.splitlines() if endpoint in line and "use" in line]
+        expect_equal(len(said), 1, f"once: {endpoint} is in use:\n{done.stdout}")
+        expect_equal(server.drain(), 0, "the first server's exit status")
+
+
+if __name__ == "__main__":
+    main(test_killed_rank, test_killed_socket_file, test_port_in_use)
