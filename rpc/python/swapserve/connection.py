@@ -54,6 +54,7 @@ def make_settings(
 def open_sockets(context: Any, settings: Settings) -> Tuple[Any, Any]:
     """A connecting DEALER and its monitor, of the CONTEXT's kind (plain or asyncio)."""
     dealer = context.socket(zmq.DEALER)
+    monitor = None
     try:
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.SNDHWM, 10000)
@@ -72,8 +73,13 @@ def open_sockets(context: Any, settings: Settings) -> Tuple[Any, Any]:
             dealer.setsockopt(zmq.CURVE_SECRETKEY, settings.secret_key)
         monitor = dealer.get_monitor_socket(_EVENTS)
         monitor.setsockopt(zmq.LINGER, 0)
-        dealer.connect(settings.endpoint)
+        try:
+            dealer.connect(settings.endpoint)
+        except zmq.ZMQError as error:
+            raise ValueError(f"endpoint: {settings.endpoint!r}: {error}") from error
     except BaseException:
+        if monitor is not None:
+            close_sockets(dealer, monitor)
         dealer.close(0)
         raise
     return dealer, monitor

@@ -251,6 +251,8 @@ class ConnectionTest(unittest.TestCase):
         with self.assertRaises(ValueError):
             Client("localhost:5555")
         with self.assertRaises(ValueError):
+            Client("tcp://127.0.0.1:*")  # a server's, not a client's
+        with self.assertRaises(ValueError):
             Client(self.endpoint, server_key=b"x" * 40)
         os.environ["SWAPSERVE_ENDPOINT"] = self.endpoint
         try:
