@@ -191,7 +191,7 @@ def top_level(tree):
 
 
 def built(tree):
-    """Every C file is named by a CMake file in its folder or above: none is forgotten."""
+    """Every C file is named by a CMake file in its folder or above, or by its whole path in any."""
     lists = {path: tree.text(path) for path in tree.paths
              if path.endswith((".cmake", "CMakeLists.txt"))}
     for path in tree.paths:
@@ -202,7 +202,7 @@ def built(tree):
         named = re.compile(r"(?<![\w])(" + re.escape(name) + "|" + re.escape(stem) + r")(?![\w])")
         if path.startswith("tests/fuzz/"):
             named = re.compile(re.escape(stem) + "|[(]" + re.escape(stem[len("fuzz_"):]) + r"\b")
-        if not any(path.startswith(os.path.dirname(where)) and named.search(text)
+        if not any(path.startswith(os.path.dirname(where)) and named.search(text) or path in text
                    for where, text in lists.items()):
             yield path, 1, "named by no CMake file"
 
