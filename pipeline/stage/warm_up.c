@@ -1,4 +1,6 @@
 /* Where kernels are loaded at their first use, every shape runs once before anything can wait. */
+#include <string.h>
+
 #include "pipeline/stage/internal.h"
 
 #define PATIENCE_NS 600000000000ull
@@ -72,7 +74,8 @@ enum ss_status ss_stage_warm_up(struct ss_stage *stage)
     enum ss_status status = stage->device->timeline_create(stage->options.device, &done);
     if (status)
         return status;
-    /* Nothing has been staged yet: the host's side is zero. */
+    /* Staging memory may hold what was copied by way of it before. */
+    memset(stage->flights[0].staged, 0, stage->layout.copied_bytes);
     status = stage->device->copy_to_device(stage->compute, stage->flights[0].arrays,
                                            stage->flights[0].staged, stage->layout.copied_bytes);
     for (uint32_t i = 0; i < stage->options.model_count && !status; i++)

@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,4 +91,16 @@ void golden_release(struct golden *golden)
     }
     ss_free(golden->prompts);
     ss_free(golden->values);
+}
+
+bool golden_near_tie(const float *logits, uint32_t vocab, int32_t expected, double tolerance)
+{
+    uint32_t best = 0;
+    double squares = 0;
+    for (uint32_t v = 0; v < vocab; v++) {
+        best = logits[v] > logits[best] ? v : best;
+        squares += (double)logits[v] * logits[v];
+    }
+    return best != (uint32_t)expected &&
+           logits[best] - logits[expected] <= 2 * tolerance * sqrt(squares / vocab);
 }

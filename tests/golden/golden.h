@@ -2,6 +2,7 @@
 #ifndef SS_TESTS_GOLDEN_H
 #define SS_TESTS_GOLDEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/status.h"
@@ -32,5 +33,9 @@ struct golden {
 /* Reads expected/NAME.json and the logits beside it. */
 SS_MUST_CHECK enum ss_status golden_read(const char *path, struct golden *out);
 void golden_release(struct golden *golden);
+
+/* True where the largest logit is not EXPECTED's, but so near it that rounding may have put it
+ * there: within twice TOLERANCE of the logits' root mean square. */
+bool golden_near_tie(const float *logits, uint32_t vocab, int32_t expected, double tolerance);
 
 #endif

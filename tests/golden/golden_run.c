@@ -4,10 +4,11 @@
  *
  * Each rank takes the same entries: a load, then for each prompt a prefill and decode steps, two
  * under way at a time. Tokens must be equal and logits near: within 1e-4 (relative, Euclidean)
- * where activations are fp32, 5e-3 in fp16, 2e-2 in bf16. Then all prompts run again in one batch
- * with their prompts cut into slices: where the operations are batch invariant, as the CPU's are,
- * the logits must have the same bits. DEVICE is "cpu" by default; on "cuda" each rank takes the GPU
- * of its number. */
+ * where activations are fp32, 5e-3 in fp16, 2e-2 in bf16, where
+ * a prompt may part from what is expected at a near tie and is compared no further. Then all
+ * prompts run again in one batch with their prompts cut into slices: where the operations are batch
+ * invariant, as the CPU's are, the logits must have the same bits. DEVICE is "cpu" by default; on
+ * "cuda" each rank takes the GPU of its number. */
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -49,6 +50,8 @@ struct run {
     /* [prompt][generated][vocab]: of the run alone, and whether it was seen. */
     float *alone;
     bool *seen;
+    bool *parted; /* [prompt]: at a near tie */
+    int partings;
     atomic_bool together; /* the second run */
 };
 
@@ -130,8 +133,18 @@ static void on_logits(void *user, uint64_t number, uint32_t count, uint32_t voca
         uint32_t generated = rank->sampled[number % 8].generated[i];
         size_t index = (size_t)prompt * GOLDEN_TOKENS + generated;
         const float *row = logits + (size_t)i * vocab;
+        if (run->parted[prompt]) {
+            run->seen[index] = true;
+            continue;
+        }
         if (!run->together || !run->invariant)
             compare_logits(run, prompt, generated, row);
+        if (run->activations != SS_F32 &&
+            golden_near_tie(row, vocab, run->golden->prompts[prompt].greedy[generated],
+                            tolerance[run->activations])) {
+            run->parted[prompt] = true;
+            run->partings++;
+        }
         if (!run->together) {
             memcpy(run->alone + index * vocab, row, vocab * sizeof *row);
             run->seen[index] = true;
@@ -150,7 +163,7 @@ static void check_tokens(struct rank *rank, const struct ss_report *report)
         uint32_t prompt = rank->sampled[report->number % 8].prompt[i];
         uint32_t generated = rank->sampled[report->number % 8].generated[i];
         int32_t expected = run->golden->prompts[prompt].greedy[generated];
-        if (report->tokens[i].token != expected)
+        if (report->tokens[i].token != expected && !run->parted[prompt])
             fail(run, "%s: token %u is %d, expected %d", run->golden->prompts[prompt].name,
                  generated, report->tokens[i].token, expected);
     }
@@ -418,6 +431,8 @@ static enum ss_status open_run(struct run *run, const char *folder)
         status = ss_alloc(&run->alone, cells * run->golden->vocab, sizeof(float), "logits");
     if (!status)
         status = ss_alloc(&run->seen, cells, sizeof(bool), "logits");
+    if (!status)
+        status = ss_alloc(&run->parted, (size_t)run->golden->prompt_count, sizeof(bool), "logits");
     return status;
 }
 
@@ -470,11 +485,13 @@ int main(int argc, char **argv)
         return 1;
     }
     int failed = run_all(&run);
-    printf("%s tp %d pp %d: %d prompts, worst relative distance of logits %.2e, %d failures\n",
-           argv[2], run.tp, run.pp, golden.prompt_count, run.worst, run.failures);
+    printf("%s tp %d pp %d: %d prompts, worst relative distance of logits %.2e, %d near "
+           "ties, %d failures\n",
+           argv[2], run.tp, run.pp, golden.prompt_count, run.worst, run.partings, run.failures);
     ss_checkpoint_close(run.checkpoint);
     ss_free(run.alone);
     ss_free(run.seen);
+    ss_free(run.parted);
     golden_release(&golden);
     return failed;
 }
