@@ -19,8 +19,11 @@ from experiments import results
 from experiments.server import ServerError
 from swapserve import Error
 
-HERE = Path(__file__).resolve().parent
 PARTS = ["cold", "busy", "drops"]
+PICTURES = {  # (tp, batches that a load takes as long as)
+    (1, 10): ("cold-one-rank.png", "A cold request on one rank; its load takes ten batches' time"),
+    (2, 1): ("cold-two-ranks.png", "A cold request on two ranks; its load takes one batch's time"),
+}
 
 
 def parse() -> argparse.Namespace:
@@ -39,11 +42,9 @@ def run_cold(small: bool, folder: Path, out: Path | None) -> Iterator[dict[str, 
         trace = folder / "cold.json"
         row = cold.measure(case, trace)
         yield row
-        if out:
-            name = f"cold-{case.tp}-1-{case.ratio}.png"
-            ranks = "one rank" if case.tp == 1 else f"{case.tp} ranks"
-            what = "one batch" if case.ratio == 1 else f"{case.ratio} batches"
-            cold.draw(trace, out / name, f"A cold request on {ranks}; its load takes as long as {what}")
+        if out and (case.tp, case.ratio) in PICTURES:
+            name, title = PICTURES[case.tp, case.ratio]
+            cold.draw(trace, out / name, title)
 
 
 def run_busy(small: bool, folder: Path) -> Iterator[dict[str, Any]]:

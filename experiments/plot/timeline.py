@@ -109,10 +109,12 @@ def draw(
     for model in models:
         axes.barh(0, 0, color=shades[model], label=model)
     axes.barh(0, 0, label="waits for a chunk", **WAIT)
-    for text, time in (marks or {}).items():
+    for index, (text, time) in enumerate((marks or {}).items()):
         x = (time - window[0]) / axis.unit
         axes.axvline(x, color=INK, linewidth=1, linestyle=":", zorder=4)
-        axes.annotate(text, (x, 0.62), xytext=(3, 0), textcoords="offset points", va="bottom")
+        left = index % 2 == 1  # neighbours may be close: one left of its line, one right
+        axes.annotate(text, (x, 0.62), xytext=(-3 if left else 3, 0), textcoords="offset points",
+                      va="bottom", ha="right" if left else "left")  # fmt: skip
     axes.set_yticks(ticks, labels)
     axes.set_xlim(0, (window[1] - window[0]) / axis.unit)
     axes.set_ylim(ticks[-1] - 0.7, 0.95 if marks else 0.7)

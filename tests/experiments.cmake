@@ -1,0 +1,17 @@
+# Short forms of the experiments: the same programs, less of everything.
+find_program(SWAPSERVE_PYTHON NAMES python3 python
+  HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
+find_program(SWAPSERVE_PYTHON NAMES python3)
+
+function(ss_experiment name)
+  cmake_parse_arguments(arg "" "" "LABELS;COMMAND" ${ARGN})
+  add_test(NAME experiment_${name} COMMAND ${SWAPSERVE_PYTHON} ${arg_COMMAND}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/experiments)
+  set_tests_properties(experiment_${name} PROPERTIES TIMEOUT 300 PROCESSORS 2 LABELS "${arg_LABELS}" ENVIRONMENT
+    "SWAPSERVE_BUILD=${PROJECT_BINARY_DIR};PYTHONPATH=${PROJECT_SOURCE_DIR}/rpc/python:${PROJECT_SOURCE_DIR};PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+
+ss_experiment(exact_swapping LABELS mpi COMMAND exact-swapping/run.py --requests 120)
+ss_experiment(drops LABELS mpi COMMAND hiding/run.py --small --parts drops)
+ss_experiment(hiding LABELS mpi timing COMMAND hiding/run.py --small --parts cold busy)
+ss_experiment(idle LABELS mpi timing COMMAND idle/run.py --seconds 5)
