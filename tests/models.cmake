@@ -2,3 +2,6 @@
 foreach(test models_config_json models_families models_partition models_shapes)
   ss_unit_test(${test} ss_models PkgConfig::jansson)
 endforeach()
+foreach(test stage_protocol stage_residency stage_tokens)
+  ss_unit_test(${test} ss_stage PkgConfig::jansson)
+endforeach()

@@ -300,12 +300,16 @@ static enum ss_status create_models(struct ss_stage *stage)
     return status;
 }
 
-/* Rotary frequencies of all models, by way of the staging memory, which no batch uses yet. A stream
+static bool has_frequencies(const struct stage_model *model)
+{
+    return model->given.shape->rope.theta != 0;
+}
+
+/* Computes all models' rotary frequencies in HOST, which is registered, and copies them. A stream
  * of their own is drained by its destruction, so nothing is under way when this returns. */
-static enum ss_status create_frequencies(struct ss_stage *stage)
+static enum ss_status copy_frequencies(struct ss_stage *stage, unsigned char *host)
 {
     struct ss_stream *stream;
-    size_t at = 0;
     enum ss_status status =
         stage->device->stream_create(stage->options.device, SS_STREAM_EDGE, &stream);
     if (status)
@@ -313,17 +317,38 @@ static enum ss_status create_frequencies(struct ss_stage *stage)
     for (uint32_t i = 0; i < stage->options.model_count && !status; i++) {
         struct stage_model *model = &stage->models[i];
         size_t bytes = model->given.shape->head_dim / 2 * sizeof(float);
-        if (model->given.shape->rope.theta == 0)
+        if (!has_frequencies(model))
             continue;
-        SS_ASSERT(at + bytes <= stage->host_bytes);
-        float *frequencies = (float *)(void *)(stage->host_memory + at);
-        ss_rope_frequencies(model->given.shape, frequencies);
+        ss_rope_frequencies(model->given.shape, (float *)(void *)host);
         status = take(stage, bytes, &model->frequencies);
         if (!status)
-            status = stage->device->copy_to_device(stream, model->frequencies, frequencies, bytes);
-        at = align_up(at + bytes, SS_TENSOR_ALIGN);
+            status = stage->device->copy_to_device(stream, model->frequencies, host, bytes);
+        host += align_up(bytes, SS_TENSOR_ALIGN);
     }
     stage->device->stream_destroy(stream);
+    return status;
+}
+
+/* By way of memory of their own: there may be more models than the staging memory has room for. */
+static enum ss_status create_frequencies(struct ss_stage *stage)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < stage->options.model_count; i++)
+        if (has_frequencies(&stage->models[i]))
+            bytes += align_up(stage->models[i].given.shape->head_dim / 2 * sizeof(float),
+                              SS_TENSOR_ALIGN);
+    if (!bytes)
+        return SS_OK;
+    bytes = align_up(bytes, 4096);
+    void *host = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (host == MAP_FAILED)
+        return ss_fail(SS_NO_MEMORY, "rotary frequencies: %zu bytes", bytes);
+    enum ss_status status = stage->device->host_register(stage->options.device, host, bytes);
+    if (!status) {
+        status = copy_frequencies(stage, host);
+        stage->device->host_unregister(stage->options.device, host, bytes);
+    }
+    munmap(host, bytes);
     return status;
 }
 

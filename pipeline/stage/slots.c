@@ -59,12 +59,12 @@ static enum ss_status extend(struct ss_stage *stage, const struct ss_entry *entr
             return status;
         slot->blocks[slot->block_count++] = pages[i];
     }
-    uint32_t end = sequence->position + sequence->count;
-    uint32_t room = slot->block_count * stage->options.limits.block_tokens;
+    uint64_t end = (uint64_t)sequence->position + sequence->count;
+    uint64_t room = (uint64_t)slot->block_count * stage->options.limits.block_tokens;
     if (sequence->count == 0 || end > model->given.context_max || end > room)
         return ss_fail(SS_INVALID,
-                       "batch: slot %u: tokens %" PRIu32 " to %" PRIu32 " of a context of %" PRIu32
-                       " with room for %" PRIu32,
+                       "batch: slot %u: tokens %" PRIu32 " to %" PRIu64 " of a context of %" PRIu32
+                       " with room for %" PRIu64,
                        sequence->slot, sequence->position, end, model->given.context_max, room);
     slot->last_batch = entry->number;
     return SS_OK;

@@ -36,6 +36,14 @@ static enum ss_status take_kind(struct ss_stage *stage, const struct ss_entry *e
     return ss_fail(SS_INVALID, "unknown kind %d", (int)entry->kind);
 }
 
+/* A move or a close may be of several models. */
+static int model_of(const struct ss_entry *entry)
+{
+    bool one = entry->kind == SS_ENTRY_LOAD || entry->kind == SS_ENTRY_DROP ||
+               entry->kind == SS_ENTRY_BATCH;
+    return one ? entry->model : -1;
+}
+
 enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entry,
                              const struct ss_opening *openings, uint32_t opening_count)
 {
@@ -56,7 +64,6 @@ enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entr
     }
     stage->next_number++;
     ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, ss_entry_kind_name(entry->kind),
-                  entry->kind <= SS_ENTRY_BATCH ? entry->model : -1, entry->number, begin,
-                  ss_now_ns());
+                  model_of(entry), entry->number, begin, ss_now_ns());
     return SS_OK;
 }
