@@ -60,7 +60,8 @@ def loads(events: list[Event]) -> list[Load]:
 
 def _work(events: list[Event], rank: int) -> list[tuple[float, float]]:
     """When a rank's compute worked: its batches, without their waits for chunks."""
-    batches, waits = [], []
+    batches: list[tuple[float, float]] = []
+    waits: list[tuple[float, float]] = []
     for event in events:
         if event["pid"] == rank and event["tid"] == COMPUTE:
             bar = (event["ts"], event["ts"] + event["dur"])

@@ -5,6 +5,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+__all__ = ["COLOURS", "GRID", "INK", "colour", "plt"]
+
 COLOURS = ["#3b6fb6", "#d9822b", "#4a9d5b", "#b3456b", "#7a5fa8", "#8c7b4f", "#3fa7a3", "#777777"]
 INK = "#22262b"
 GRID = "#e3e6ea"

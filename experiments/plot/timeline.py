@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
 
 from experiments.traces import COMPUTE, LOADS, Event
 
@@ -10,7 +13,7 @@ from .look import INK, colour, plt
 
 ROWS = {LOADS: "load", COMPUTE: "compute"}
 HEIGHT = 0.82
-WAIT = {"color": "white", "edgecolor": "#b9bec5", "hatch": "////", "linewidth": 0.3}
+WAIT: dict[str, Any] = {"color": "white", "edgecolor": "#b9bec5", "hatch": "////", "linewidth": 0.3}
 
 
 def busiest_window(events: list[Event], seconds: float) -> tuple[float, float]:
@@ -52,14 +55,14 @@ def lanes(events: list[Event]) -> dict[int, int]:
 class _Axis:
     """Draws bars of trace events between two times."""
 
-    def __init__(self, axes: plt.Axes, window: tuple[float, float], unit: float) -> None:
+    def __init__(self, axes: Axes, window: tuple[float, float], unit: float) -> None:
         self.axes, self.unit = axes, unit
         self.start, self.end = window
 
     def shown(self, events: list[Event]) -> list[Event]:
         return [e for e in events if e["ts"] < self.end and e["ts"] + e["dur"] > self.start]
 
-    def bar(self, event: Event, y: float, height: float, **look: object) -> None:
+    def bar(self, event: Event, y: float, height: float, **look: Any) -> None:
         left = max(event["ts"], self.start)
         right = min(event["ts"] + event["dur"], self.end)
         width, left = (right - left) / self.unit, (left - self.start) / self.unit
