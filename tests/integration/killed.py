@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 from pathlib import Path
 
 from experiments.server import Server
 from serving import (
-    Peer, config, eventually, expect, expect_equal, expect_golden, golden, main, run_swapserve,
-    serving,
+    Peer, config, eventually, expect, expect_equal, expect_golden, free_port, golden, main,
+    run_swapserve, serving,
 )  # fmt: skip
 
 CONFIG = config("opt-tiny", device={"link": {"bandwidth": "2MB/s"}})
@@ -43,12 +42,6 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def test_killed_rank() -> None:
