@@ -4,8 +4,9 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device ops memcheck link swap; pieces, too. Results are JSON files and logs in RESULTS; the
-# exit status says whether every step passed. `link` and `swap` use all GPUs of the node up to 4.
+# Steps, all by default: waits device ops memcheck golden link swap steps; on demand: pieces. Results
+# are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`, `link`
+# and `swap` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -15,40 +16,60 @@ usage() {
 }
 
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
-    programs=("$3"/tests/{stream_waits,contract_device,contract_transfer,ops_parity,ops_waits}
-        "$3/experiments/swapbench/swapbench")
+    programs=("$3"/tests/{stream_waits,contract_device,contract_transfer,ops_parity,ops_waits,golden_run}
+        "$3"/experiments/{swapbench/swapbench,stepbench/stepbench})
     exec "$here/gpu_pack.sh" "$2" "${programs[@]}"
 fi
 [ "${1:-}" = run ] && [ $# -ge 3 ] || usage
 
 source "$2/env.sh"
+packed=$2
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device ops memcheck link swap
+[ $# -gt 0 ] || set -- waits device ops memcheck golden link swap steps
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
 # One rank alone would be bound to one core, transfer thread and all.
 export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_rmaps_base_oversubscribe=1
 export NCCL_NVLS_ENABLE=0
-failed=()
+failures=$results/failed
+: >"$failures"
 
 try() { # try NAME SECONDS COMMAND...
     local name=$1 limit=$2 start=$SECONDS
     shift 2
-    echo "== $name"
-    if timeout -k 5 "$limit" "$@" 2>&1 | tee "$results/$name.log"; then
+    if timeout -k 5 "$limit" "$@" >"$results/$name.log" 2>&1; then
         echo "== ok $name, $((SECONDS - start)) s"
     else
-        failed+=("$name")
+        echo "$name" >>"$failures"
         echo "== FAILED $name, $((SECONDS - start)) s"
     fi
+    tail -n 30 "$results/$name.log"
 }
 
 swap() { # swap TP PP [options]
     local name=swap-$1x$2 option
     for option in "${@:3}"; do name+=-${option#--}; done
     try "$name" 120 mpirun -np $(($1 * $2)) swapbench swap --tp "$1" --pp "$2" \
+        --out "$results/$name.json" "${@:3}"
+}
+
+golden() { # golden MODEL DTYPE: every layout that the GPUs allow; fp32, converted, on one
+    local operations=real layout layouts=("1 1" "2 1" "1 2" "4 1" "1 4" "2 2")
+    [ "$2" != bf16 ] || operations=real-bf16
+    [ "$2" != fp32 ] || layouts=("1 1")
+    for layout in "${layouts[@]}"; do
+        [ $((${layout% *} * ${layout#* })) -le "$ranks" ] || continue
+        # shellcheck disable=SC2086
+        try "golden-$1-$2-${layout/ /x}" 60 golden_run "$packed/golden/$1-$2" \
+            "$here/golden/expected/$1-$2.json" $layout cuda $operations
+    done
+}
+
+step() { # step TP PP [options]
+    local name=step-$1x$2
+    try "$name" 150 mpirun -np $(($1 * $2)) stepbench --tp "$1" --pp "$2" \
         --out "$results/$name.json" "${@:3}"
 }
 
@@ -64,6 +85,16 @@ for step in "$@"; do
         try ops_parity 120 ops_parity
         try ops_waits 60 ops_waits "$results/ops_waits.json"
         ;;
+    golden)
+        # Side by side: most of the time goes into starting.
+        for model in opt-tiny llama-tiny qwen2-tiny; do
+            for dtype in fp32 fp16 bf16; do
+                python3 "$here/golden/cast.py" "$here/golden/models/$model" \
+                    "$packed/golden/$model-$dtype" $dtype && golden $model $dtype
+            done &
+        done
+        wait
+        ;;
     memcheck)
         try memcheck 200 compute-sanitizer --tool memcheck --error-exitcode 1 ops_parity
         try racecheck 200 compute-sanitizer --tool racecheck --error-exitcode 1 ops_parity brief
@@ -75,6 +106,12 @@ for step in "$@"; do
         swap 1 4
         swap 2 2
         ;;
+    steps)
+        step 1 1
+        [ "$ranks" = 4 ] || continue
+        step 4 1
+        step 2 2
+        ;;
     pieces)
         for bytes in 4194304 33554432; do swap 1 1 --repeats=5 --piece=$bytes; done
         for count in 3 4; do swap 1 1 --repeats=5 --in-flight=$count; done
@@ -82,5 +119,5 @@ for step in "$@"; do
     *) usage ;;
     esac
 done
-echo "failed: ${failed[*]:-none}"
-[ ${#failed[@]} = 0 ]
+echo "failed: $(tr '\n' ' ' <"$failures")"
+[ ! -s "$failures" ]

@@ -1,0 +1,72 @@
+/* stepbench: how long steps take on the stage executor, without server or controller. Every rank
+ * takes the same entries, made up here. */
+#ifndef SS_EXPERIMENTS_STEPBENCH_BED_H
+#define SS_EXPERIMENTS_STEPBENCH_BED_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/status.h"
+#include "pipeline/link/link.h"
+#include "pipeline/stage/stage.h"
+#include "swap/arena.h"
+
+#define STEP_TOKENS_MAX 4096u
+#define BATCH_MAX       32u
+#define CONTEXT_MAX     1024u
+#define BLOCK_TOKENS    16u
+
+struct bed {
+    struct ss_link *link;
+    const char *device_kind, *operations, *model;
+    double scale;
+    int tp, pp;
+
+    struct ss_device *device;
+    struct ss_ops *ops;
+    struct ss_comm *comm;
+    struct ss_stage *stage;
+    struct ss_shape shape;
+    struct ss_partition partition;
+    struct ss_image image;
+    struct ss_stage_model served;
+    struct ss_arena *arena;
+    unsigned char *base;
+    uint64_t page_bytes;
+    uint32_t weight_pages, block_pages, next_page;
+    uint64_t number; /* of the next entry */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t done;  /* the latest batch or drop that ended */
+    uint64_t ended; /* the latest load that ended */
+    bool failed;
+};
+
+/* A text under way; its tokens are made up, as are the weights. */
+struct sequence {
+    uint16_t slot;
+    uint32_t prompt; /* tokens */
+    uint32_t position, known, blocks;
+};
+
+SS_MUST_CHECK enum ss_status bed_open(struct bed *bed);
+void bed_close(struct bed *bed);
+
+/* Queue an entry; *NUMBER is its. A batch takes all known tokens of each sequence and samples. */
+SS_MUST_CHECK enum ss_status bed_load(struct bed *bed, uint64_t *number);
+SS_MUST_CHECK enum ss_status bed_drop(struct bed *bed, uint64_t *number);
+SS_MUST_CHECK enum ss_status bed_step(struct bed *bed, struct sequence *sequences, uint32_t count,
+                                      uint64_t *number);
+/* Forgets all sequences. */
+void bed_clear(struct bed *bed);
+
+SS_MUST_CHECK enum ss_status bed_await_batch(struct bed *bed, uint64_t number);
+SS_MUST_CHECK enum ss_status bed_await_load(struct bed *bed, uint64_t number);
+
+/* Seconds from the first rank's BEGIN to the last rank's END; all ranks call it. */
+SS_MUST_CHECK enum ss_status bed_span(struct bed *bed, uint64_t begin_ns, uint64_t end_ns,
+                                      double *seconds);
+
+#endif

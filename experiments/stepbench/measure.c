@@ -1,0 +1,266 @@
+#include "experiments/stepbench/measure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+
+#define REPEATS      5
+#define DECODE_STEPS 48
+#define PROMPT       512u
+
+static int by_value(const void *a, const void *b)
+{
+    double x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, by_value);
+    return values[count / 2];
+}
+
+static void say(const struct bed *bed, json_t *rows, const char *what, double value,
+                const char *unit)
+{
+    if (!rows)
+        return;
+    printf("%s (%d,%d)  %-44s %12.6g %s\n", bed->model, bed->tp, bed->pp, what, value, unit);
+    json_array_append_new(rows, json_pack("{s:s, s:i, s:i, s:s, s:f, s:s}", "model", bed->model,
+                                          "tp", bed->tp, "pp", bed->pp, "what", what, "value",
+                                          value, "unit", unit));
+}
+
+static void begin(struct sequence *sequences, uint32_t count, uint32_t prompt)
+{
+    for (uint32_t i = 0; i < count; i++)
+        sequences[i] = (struct sequence){.slot = (uint16_t)i, .prompt = prompt, .known = prompt};
+}
+
+/* One step that opens COUNT sequences of PROMPT tokens, to its end. */
+static enum ss_status prefill(struct bed *bed, struct sequence *sequences, uint32_t count,
+                              uint32_t prompt, double *seconds)
+{
+    uint64_t number;
+    enum ss_status status = bed->link->table->barrier(bed->link);
+    uint64_t begin_ns = ss_now_ns();
+    begin(sequences, count, prompt);
+    if (!status)
+        status = bed_step(bed, sequences, count, &number);
+    if (!status)
+        status = bed_await_batch(bed, number);
+    return status ? status : bed_span(bed, begin_ns, ss_now_ns(), seconds);
+}
+
+/* Steps of one token each, two under way. */
+static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32_t count,
+                             double *seconds)
+{
+    uint64_t number = 0, before = 0, begin_ns = 0;
+    double span = 0;
+    enum ss_status status = bed->link->table->barrier(bed->link);
+    for (int i = -4; i < DECODE_STEPS && !status; i++) {
+        if (i == 0)
+            begin_ns = ss_now_ns();
+        status = bed_step(bed, sequences, count, &number);
+        if (!status && before)
+            status = bed_await_batch(bed, before);
+        before = number;
+    }
+    if (!status)
+        status = bed_await_batch(bed, number);
+    if (!status)
+        status = bed_span(bed, begin_ns, ss_now_ns(), &span);
+    *seconds = span / DECODE_STEPS;
+    return status;
+}
+
+static enum ss_status measure_prefill(struct bed *bed, json_t *rows, uint32_t count,
+                                      uint32_t prompt, const char *what)
+{
+    struct sequence sequences[BATCH_MAX];
+    double seconds[REPEATS];
+    enum ss_status status = SS_OK;
+    for (int i = 0; i < REPEATS && !status; i++) {
+        bed_clear(bed);
+        status = prefill(bed, sequences, count, prompt, &seconds[i]);
+    }
+    if (!status)
+        say(bed, rows, what, median(seconds, REPEATS), "s");
+    return status;
+}
+
+static enum ss_status measure_decode(struct bed *bed, json_t *rows, uint32_t count,
+                                     const char *what)
+{
+    struct sequence sequences[BATCH_MAX];
+    double seconds = 0;
+    enum ss_status status = SS_OK;
+    bed_clear(bed);
+    begin(sequences, count, PROMPT);
+    for (uint32_t i = 0; i < count && !status; i += STEP_TOKENS_MAX / PROMPT) {
+        uint32_t left = count - i, most = STEP_TOKENS_MAX / PROMPT;
+        uint64_t number;
+        status = bed_step(bed, sequences + i, left < most ? left : most, &number);
+        if (!status)
+            status = bed_await_batch(bed, number);
+    }
+    if (!status)
+        status = decode(bed, sequences, count, &seconds);
+    if (!status)
+        say(bed, rows, what, seconds, "s");
+    return status;
+}
+
+/* A load to its end, alone or with a step behind it. Drops the model after. */
+static enum ss_status load_once(struct bed *bed, bool with_step, double *seconds, double *drop_s)
+{
+    struct sequence sequences[1];
+    uint64_t load, step = 0, drop;
+    enum ss_status status = bed->link->table->barrier(bed->link);
+    uint64_t begin_ns = ss_now_ns();
+    begin(sequences, 1, 8);
+    bed_clear(bed);
+    if (!status)
+        status = bed_load(bed, &load);
+    if (!status && with_step)
+        status = bed_step(bed, sequences, 1, &step);
+    if (!status && with_step)
+        status = bed_await_batch(bed, step);
+    if (!status && !with_step)
+        status = bed_await_load(bed, load);
+    uint64_t end_ns = ss_now_ns();
+    if (!status && with_step)
+        status = bed_await_load(bed, load);
+    if (!status)
+        status = bed_span(bed, begin_ns, end_ns, seconds);
+    begin_ns = ss_now_ns();
+    if (!status)
+        status = bed_drop(bed, &drop);
+    *drop_s = (double)(ss_now_ns() - begin_ns) / 1e9;
+    return status;
+}
+
+static enum ss_status measure_loads(struct bed *bed, json_t *rows)
+{
+    double alone[REPEATS], cold[REPEATS], drops[REPEATS], unused;
+    enum ss_status status = load_once(bed, true, &unused, &unused);
+    for (int i = 0; i < REPEATS && !status; i++) {
+        status = load_once(bed, false, &alone[i], &unused);
+        if (!status)
+            status = load_once(bed, true, &cold[i], &drops[i]);
+    }
+    if (status)
+        return status;
+    say(bed, rows, "load alone", median(alone, REPEATS), "s");
+    say(bed, rows, "load and first token of 8, cold", median(cold, REPEATS), "s");
+    say(bed, rows, "drop, host time", median(drops, REPEATS), "s");
+    return SS_OK;
+}
+
+/* The rate of device memory, by a copy that reads and writes; the pool holds no weights yet. */
+static enum ss_status measure_memory(struct bed *bed, json_t *rows)
+{
+    enum { COPIES = 8 };
+    const struct ss_device_ops *ops = bed->device->ops;
+    uint64_t bytes = (uint64_t)1 << 30, begin_ns = 0;
+    ss_device_address memory = 0;
+    struct ss_stream *stream;
+    struct ss_timeline *done;
+    if (strcmp(ops->name, "cuda") != 0)
+        return SS_OK;
+    enum ss_status status = ops->alloc(bed->device, 2 * bytes, &memory);
+    if (!status)
+        status = ops->stream_create(bed->device, SS_STREAM_COMPUTE, &stream);
+    if (!status)
+        status = ops->timeline_create(bed->device, &done);
+    for (uint64_t round = 1; round <= 2 && !status; round++) {
+        begin_ns = ss_now_ns();
+        for (int i = 0; i < COPIES && !status; i++)
+            status = ops->copy_on_device(stream, memory, memory + bytes, bytes);
+        if (!status)
+            status = ops->signal(stream, done, round);
+        if (!status)
+            status = ops->timeline_wait(done, round, 10000000000ull);
+    }
+    if (status)
+        return status;
+    say(bed, rows, "device memory, read and written",
+        2.0 * COPIES * (double)bytes / ((double)(ss_now_ns() - begin_ns) / 1e9), "B/s");
+    ops->stream_destroy(stream);
+    ops->timeline_destroy(done);
+    ops->free(bed->device, memory);
+    return SS_OK;
+}
+
+/* The rate of one large product through the operations. */
+static enum ss_status measure_matrix(struct bed *bed, json_t *rows)
+{
+    enum { SIDE = 8192, PRODUCTS = 10 };
+    const struct ss_device_ops *ops = bed->device->ops;
+    size_t bytes = (size_t)SIDE * SIDE * 2;
+    uint64_t begin_ns = 0;
+    ss_device_address memory;
+    struct ss_stream *stream;
+    struct ss_timeline *done;
+    if (strcmp(ops->name, "cuda") != 0)
+        return SS_OK;
+    enum ss_status status = ops->alloc(bed->device, 3 * bytes, &memory);
+    if (!status)
+        status = ops->stream_create(bed->device, SS_STREAM_COMPUTE, &stream);
+    if (!status)
+        status = ops->timeline_create(bed->device, &done);
+    struct ss_weight weight = {memory, bed->ops->table->activation_dtype, SIDE, SIDE};
+    /* Weights as operands: products of zeros run faster than real ones. */
+    for (size_t at = 0; at < 2 * bytes && !status; at += (size_t)64 << 20)
+        status = ops->copy_to_device(stream, memory + at, bed->base + at % (bed->image.bytes / 2),
+                                     (size_t)64 << 20);
+    for (uint64_t round = 1; round <= 2 && !status; round++) {
+        begin_ns = ss_now_ns();
+        for (int i = 0; i < PRODUCTS && !status; i++)
+            status = bed->ops->table->linear(bed->ops, stream, memory + 2 * bytes, memory + bytes,
+                                             SIDE, &weight, 0, SS_ACTIVATION_NONE);
+        if (!status)
+            status = ops->signal(stream, done, round);
+        if (!status)
+            status = ops->timeline_wait(done, round, 10000000000ull);
+    }
+    if (status)
+        return status;
+    say(bed, rows, "matrix product of 8192 x 8192 x 8192",
+        2.0 * PRODUCTS * SIDE * SIDE * (double)SIDE / ((double)(ss_now_ns() - begin_ns) / 1e9),
+        "FLOP/s");
+    ops->stream_destroy(stream);
+    ops->timeline_destroy(done);
+    ops->free(bed->device, memory);
+    return SS_OK;
+}
+
+enum ss_status measure_all(struct bed *bed, json_t *rows)
+{
+    uint64_t load;
+    enum ss_status status = measure_memory(bed, rows);
+    say(bed, rows, "weights of rank 0", (double)bed->image.bytes, "B");
+    if (!status)
+        status = measure_matrix(bed, rows);
+    if (!status)
+        status = measure_loads(bed, rows);
+    if (!status)
+        status = bed_load(bed, &load);
+    if (!status)
+        status = bed_await_load(bed, load);
+    if (!status)
+        status = measure_prefill(bed, rows, 1, 8, "first token of 8, resident");
+    if (!status)
+        status = measure_prefill(bed, rows, 1, PROMPT, "prefill 1 x 512");
+    if (!status)
+        status = measure_prefill(bed, rows, 8, PROMPT, "prefill 8 x 512");
+    if (!status)
+        status = measure_decode(bed, rows, 1, "decode, batch 1, context 512");
+    if (!status)
+        status = measure_decode(bed, rows, BATCH_MAX, "decode, batch 32, context 512");
+    return status;
+}

@@ -1,0 +1,11 @@
+#ifndef SS_EXPERIMENTS_STEPBENCH_MEASURE_H
+#define SS_EXPERIMENTS_STEPBENCH_MEASURE_H
+
+#include <jansson.h>
+
+#include "experiments/stepbench/bed.h"
+
+/* Measures all there is and fills ROWS (rank 0's; null elsewhere). */
+SS_MUST_CHECK enum ss_status measure_all(struct bed *bed, json_t *rows);
+
+#endif
