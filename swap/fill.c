@@ -115,19 +115,29 @@ static enum ss_status read_rows(struct ss_fill_walk *walk,
     return SS_OK;
 }
 
+static enum ss_status locate_part(const struct ss_checkpoint *checkpoint,
+                                  const struct ss_tensor_part *part,
+                                  struct ss_checkpoint_tensor *tensor)
+{
+    enum ss_status status = ss_checkpoint_locate(checkpoint, part->name, tensor);
+    if (status)
+        return status;
+    if (tensor->rows != part->source_rows || tensor->columns != part->source_columns)
+        return ss_fail(SS_INVALID, "%s: tensor %s is %u x %u, the model's config makes it %u x %u",
+                       tensor->path, part->name, tensor->rows, tensor->columns, part->source_rows,
+                       part->source_columns);
+    return SS_OK;
+}
+
 static enum ss_status read_part(struct ss_fill_walk *walk, const struct ss_tensor *target,
                                 const struct ss_tensor_part *part, void *out)
 {
     struct file_fill *fill = walk->context;
     struct ss_checkpoint_tensor tensor;
     unsigned char *to = out;
-    enum ss_status status = ss_checkpoint_locate(fill->checkpoint, part->name, &tensor);
+    enum ss_status status = locate_part(fill->checkpoint, part, &tensor);
     if (status)
         return status;
-    if (tensor.rows != part->source_rows || tensor.columns != part->source_columns)
-        return ss_fail(SS_INVALID, "%s: tensor %s is %u x %u, the model's config makes it %u x %u",
-                       tensor.path, part->name, tensor.rows, tensor.columns, part->source_rows,
-                       part->source_columns);
     uint64_t columns = part->source_columns;
     if (part->column_count == columns)
         return read_run(walk, &tensor, target->dtype, part->row_begin * columns,
@@ -148,6 +158,23 @@ static enum ss_status read_part(struct ss_fill_walk *walk, const struct ss_tenso
         to += rows * part->column_count * ss_dtype_bytes(target->dtype);
     }
     return status;
+}
+
+enum ss_status ss_image_check(const struct ss_image *image, const struct ss_checkpoint *checkpoint)
+{
+    struct ss_checkpoint_tensor found;
+    for (int c = 0; c < image->chunk_count; c++) {
+        const struct ss_chunk *chunk = &image->chunks[c];
+        for (int t = 0; t < chunk->tensor_count; t++) {
+            for (int p = 0; p < chunk->tensors[t].part_count; p++) {
+                enum ss_status status =
+                    locate_part(checkpoint, &chunk->tensors[t].parts[p], &found);
+                if (status)
+                    return status;
+            }
+        }
+    }
+    return SS_OK;
 }
 
 enum ss_status ss_image_fill(const struct ss_image *image, const struct ss_checkpoint *checkpoint,

@@ -24,6 +24,11 @@ SS_MUST_CHECK enum ss_status ss_checkpoint_find(const struct ss_checkpoint *chec
 /* Called as bytes are filled, from the filling thread. */
 typedef void ss_fill_progress(void *user, size_t bytes);
 
+/* Whether CHECKPOINT has every part of IMAGE, with the stated shape, in a dtype that can be served;
+ * the first that it has not is named. Reads headers only. */
+SS_MUST_CHECK enum ss_status ss_image_check(const struct ss_image *image,
+                                            const struct ss_checkpoint *checkpoint);
+
 /* Copies every part of IMAGE to BASE. All parts must exist with the stated shape and the tensor's
  * dtype (converting where a checkpoint mixes dtypes, from F32 to narrower by round-to-nearest-even
  * or from narrower to F32 exactly); missing tensors and wrong shapes are named. */

@@ -19,22 +19,18 @@ static enum ss_dtype dtype_of(const char *text)
     return text && strcmp(text, "bf16") == 0 ? SS_BF16 : SS_F16;
 }
 
-static enum ss_status read_shape(struct ss_catalog_model *model)
+/* CHECKPOINT stays null for a synthetic model; else it is the caller's, whatever is returned. */
+static enum ss_status read_shape(struct ss_catalog_model *model, struct ss_checkpoint **checkpoint)
 {
     const struct ss_config_model *config = model->config;
-    struct ss_checkpoint *checkpoint;
     if (config->synthetic)
         return ss_shape_synthetic(config->synthetic, config->scale, dtype_of(config->dtype),
                                   &model->shape);
     enum ss_status status = ss_shape_read(config->path, &model->shape);
     if (status)
         return status;
-    status = ss_checkpoint_open(config->path, &checkpoint);
-    if (status)
-        return status;
-    status = ss_shape_settle(&model->shape, checkpoint);
-    ss_checkpoint_close(checkpoint);
-    return status;
+    status = ss_checkpoint_open(config->path, checkpoint);
+    return status ? status : ss_shape_settle(&model->shape, *checkpoint);
 }
 
 static enum ss_status measure_stage(const struct ss_catalog *catalog,
@@ -64,13 +60,11 @@ static enum ss_status measure_stage(const struct ss_catalog *catalog,
     return SS_OK;
 }
 
-static enum ss_status open_model(const struct ss_catalog *catalog, struct ss_catalog_model *model)
+static enum ss_status cut_model(const struct ss_catalog *catalog, struct ss_catalog_model *model)
 {
     const struct ss_config_model *config = model->config;
-    enum ss_status status = read_shape(model);
-    if (!status)
-        status = ss_partition_make(&model->shape, config->name, catalog->tp, catalog->pp,
-                                   &model->partition);
+    enum ss_status status =
+        ss_partition_make(&model->shape, config->name, catalog->tp, catalog->pp, &model->partition);
     if (status)
         return status;
     if (config->context_max > model->shape.positions)
@@ -80,6 +74,20 @@ static enum ss_status open_model(const struct ss_catalog *catalog, struct ss_cat
     model->batch_max = config->batch_max ? config->batch_max : catalog->config->limits.batch_max;
     for (int stage = 0; stage < catalog->pp && !status; stage++)
         status = measure_stage(catalog, model, stage);
+    return status;
+}
+
+static enum ss_status open_model(const struct ss_catalog *catalog, struct ss_catalog_model *model)
+{
+    struct ss_checkpoint *checkpoint = 0;
+    enum ss_status status = read_shape(model, &checkpoint);
+    if (!status)
+        status = cut_model(catalog, model);
+    /* The first rank of each stage stands for its peers: they cut the same tensors. */
+    for (int stage = 0; stage < catalog->pp && checkpoint && !status; stage++)
+        status = ss_image_check(&model->images[stage], checkpoint);
+    if (checkpoint)
+        ss_checkpoint_close(checkpoint);
     return status;
 }
 

@@ -16,6 +16,7 @@
 #include "engine/serve/catalog.h"
 #include "engine/serve/live.h"
 #include "engine/serve/node.h"
+#include "engine/serve/tokenizers.h"
 #include "pipeline/link/link.h"
 
 #define LINK_CREDITS   16
@@ -109,8 +110,8 @@ struct server {
     struct ss_link *link;
     struct ss_node node;
     struct ss_rank *rank;
-    struct ss_live *live; /* rank 0 */
-    struct ss_tokenizer **tokenizers;
+    struct ss_live *live;                   /* rank 0 */
+    struct ss_tokenizer *const *tokenizers; /* rank 0 */
     char *hosts;
     bool asked;
 };
@@ -140,8 +141,9 @@ static void on_drain(void *user)
     ss_live_ask_drain(server->live);
 }
 
+/* The rank that speaks of mistakes also opens the tokenizers. */
 static enum ss_status read_all(const char *path, bool speak, struct ss_config **config,
-                               struct ss_catalog **catalog)
+                               struct ss_catalog **catalog, struct ss_tokenizer ***tokenizers)
 {
     FILE *mistakes = speak ? stderr : fopen("/dev/null", "we");
     if (!mistakes)
@@ -151,6 +153,10 @@ static enum ss_status read_all(const char *path, bool speak, struct ss_config **
         status = ss_catalog_open(*config, mistakes, catalog);
     if (!status)
         status = ss_catalog_check(*catalog, mistakes);
+    if (*catalog && speak) {
+        enum ss_status opened = ss_tokenizers_open(*catalog, mistakes, tokenizers);
+        status = status ? status : opened;
+    }
     if (mistakes != stderr)
         fclose(mistakes);
     return status;
@@ -162,43 +168,6 @@ static void set_log_level(const char *name)
     for (int level = 0; level < 4; level++)
         if (name && strcmp(name, names[level]) == 0)
             ss_log_set_level((enum ss_log_level)level);
-}
-
-/* The config's tokenizer, else the one in the model's folder, if there is one. A model whose
- * tokenizer asks for what is not supported is still served, by token ids. */
-static enum ss_status open_tokenizer(const struct ss_catalog_model *model,
-                                     struct ss_tokenizer **out)
-{
-    char path[PATH_MAX];
-    if (model->config->tokenizer)
-        snprintf(path, sizeof path, "%s", model->config->tokenizer);
-    else if (model->config->path)
-        snprintf(path, sizeof path, "%s/tokenizer.json", model->config->path);
-    if (!model->config->tokenizer && (!model->config->path || access(path, F_OK) != 0))
-        return SS_OK;
-    enum ss_status status = ss_tokenizer_open(path, out);
-    if (status == SS_UNSUPPORTED) {
-        SS_WARNING("model %s takes token ids only: %s", model->config->name, ss_status_message());
-        return SS_OK;
-    }
-    if (!status && ss_tokenizer_vocab_size(*out) > model->shape.vocab)
-        return ss_fail(SS_INVALID, "%s has ids up to %u, the model's vocab_size is %u", path,
-                       ss_tokenizer_vocab_size(*out) - 1, model->shape.vocab);
-    return status;
-}
-
-static enum ss_status open_tokenizers(struct server *server)
-{
-    const struct ss_catalog *catalog = server->catalog;
-    enum ss_status status = ss_alloc(&server->tokenizers, (size_t)catalog->model_count,
-                                     sizeof *server->tokenizers, "tokenizers");
-    for (int i = 0; i < catalog->model_count && !status; i++) {
-        const struct ss_catalog_model *model = &catalog->models[i];
-        status = open_tokenizer(model, &server->tokenizers[i]);
-        if (status)
-            status = ss_status_context(status, "model %s", model->config->name);
-    }
-    return status;
 }
 
 static enum ss_status gather_hosts(struct server *server)
@@ -216,15 +185,12 @@ static enum ss_status open_live(struct server *server)
 {
     enum ss_status status = gather_hosts(server);
     if (!status && server->link->rank == 0) {
-        status = open_tokenizers(server);
-        if (!status) {
-            const struct ss_live_options live = {.catalog = server->catalog,
-                                                 .link = server->link,
-                                                 .tokenizers = server->tokenizers,
-                                                 .device = server->node.device->description,
-                                                 .hosts = server->hosts};
-            status = ss_live_create(&live, &server->live);
-        }
+        const struct ss_live_options live = {.catalog = server->catalog,
+                                             .link = server->link,
+                                             .tokenizers = server->tokenizers,
+                                             .device = server->node.device->description,
+                                             .hosts = server->hosts};
+        status = ss_live_create(&live, &server->live);
     }
     return ss_agree(server->link, status);
 }
@@ -282,9 +248,6 @@ static void close_server(struct server *server)
     ss_live_destroy(server->live);
     ss_rank_destroy(server->rank);
     ss_node_close(&server->node);
-    for (int i = 0; server->tokenizers && i < server->catalog->model_count; i++)
-        ss_tokenizer_close(server->tokenizers[i]);
-    ss_free(server->tokenizers);
     ss_free(server->hosts);
 }
 
@@ -316,12 +279,13 @@ static int serve(struct server *server, uint64_t begun_ns)
     return status ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int start(const struct ss_config *config, struct ss_catalog *catalog)
+static int start(const struct ss_config *config, struct ss_catalog *catalog,
+                 struct ss_tokenizer *const *tokenizers)
 {
     const struct ss_link_options link = {.message_bytes_max = ss_catalog_message_bytes_max(catalog),
                                          .credits = LINK_CREDITS,
                                          .queue_max = LINK_QUEUE_MAX};
-    struct server server = {.catalog = catalog};
+    struct server server = {.catalog = catalog, .tokenizers = tokenizers};
     uint64_t begun_ns = ss_now_ns();
     int wanted = config->group.tp * config->group.pp, code = EXIT_CONFIG;
     if (ss_link_open_mpi(&link, &server.link)) {
@@ -377,6 +341,7 @@ int main(int argc, char **argv)
     struct arguments arguments = {0};
     struct ss_config *config = 0;
     struct ss_catalog *catalog = 0;
+    struct ss_tokenizer **tokenizers = 0;
     argp_parse(&argp, argc, argv, 0, 0, &arguments);
     const char *fault = getenv("SWAPSERVE_FAULT");
     if (fault && !ss_fault_arm_text(fault)) {
@@ -385,7 +350,7 @@ int main(int argc, char **argv)
     }
     catch_signals();
     int code = EXIT_CONFIG;
-    if (read_all(arguments.config, is_first_rank(), &config, &catalog) ||
+    if (read_all(arguments.config, is_first_rank(), &config, &catalog, &tokenizers) ||
         apply(&arguments, config)) {
         if (is_first_rank())
             SS_ERROR("%s", ss_status_message());
@@ -397,8 +362,9 @@ int main(int argc, char **argv)
         code = EXIT_SUCCESS;
     } else {
         set_log_level(config->log_level);
-        code = start(config, catalog);
+        code = start(config, catalog, tokenizers);
     }
+    ss_tokenizers_close(tokenizers, catalog);
     ss_catalog_close(catalog);
     if (config)
         ss_config_destroy(config);
