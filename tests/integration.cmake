@@ -14,7 +14,8 @@ find_program(SWAPSERVE_PYTHON NAMES python3 python
   HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
 find_program(SWAPSERVE_PYTHON NAMES python3)
 
-foreach(test serve_text overload ends killed bad_input cancel emulate rest)
+foreach(test serve_text overload ends killed bad_input refusals cancel emulate
+    rest)
   ss_server_test(${test})
 endforeach()
 # Measures processor time; alone, and in the release build only.
