@@ -1,4 +1,6 @@
-/* The CURVE keys that a config names: Z85 text, one key a line, # begins a comment. */
+/* The CURVE keys that a config names: Z85 text, one key a line. # begins a comment, before or
+ * behind a key; being a Z85 character too, it does not where it is part of a key's 40 characters.
+ */
 #ifndef SS_ENGINE_KEYS_H
 #define SS_ENGINE_KEYS_H
 

@@ -112,8 +112,7 @@ Test(stage_residency, a_batch_behind_a_load_tells_how_long_it_waited)
     uint64_t load = bench_load(bench, LLAMA, 0);
     uint64_t batch = bench_queue(bench, &sequence);
     struct ss_report done = bench_await(bench, SS_REPORT_DONE, batch);
-    struct ss_report ended = bench_await(bench, SS_REPORT_LOAD_ENDED, load);
-    cr_assert_geq(done.at_ns, ended.at_ns - 20000000, "the head's chunk came last");
+    bench_await(bench, SS_REPORT_LOAD_ENDED, load);
     cr_assert_gt(done.waited_ns, 0);
     cr_assert_leq(done.waited_ns, done.at_ns - done.started_ns);
     cr_assert_eq(done.count, 11, "rows");
@@ -200,7 +199,7 @@ Test(stage_residency, the_trace_is_json)
     size_t bytes, index;
     cr_assert_eq(ss_trace_create(0, 1000, &trace), SS_OK);
     struct bench *bench =
-        bench_open((struct bench_options){.link_bytes_per_s = 50000000, .trace = trace});
+        bench_open((struct bench_options){.link_bytes_per_s = 20000000, .trace = trace});
     struct bench_sequence sequence = bench_sequence(OPT, 0);
     struct ss_page_move move = {.slot = SS_NO_SLOT, .model = OPT, .from = 3, .to = 0};
     bench_load(bench, OPT, 3);
