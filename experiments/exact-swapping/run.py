@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import results
+from experiments import results, traces
 from experiments.server import ROOT, Server, ServerError
 from mix import Request, make
 from swapserve import AsyncClient, Client, Error, Status
@@ -32,7 +33,7 @@ LOADED = {
         "piece": "16KiB",
         "link": {"bandwidth": "60MB/s", "latency": "20us"},
     },
-    "arena": {"spill": "256KiB"},
+    "arena": {"spill": "64KiB"},
     "limits": {"slots": 16, "batch": 6, "step_tokens": 64},
     "kv_block_tokens": 8,
 }
@@ -101,16 +102,17 @@ def is_equal(loaded: Answer, reference: Answer) -> bool:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=500)
-    parser.add_argument("--rate", type=float, default=20, help="requests in a second")
+    parser.add_argument("--rate", type=float, default=100, help="requests in a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="file for the results; none: no file")
     return parser.parse_args()
 
 
 def serve_loaded(
-    folders: dict[str, Path], options: argparse.Namespace
+    folders: dict[str, Path], options: argparse.Namespace, trace: Path
 ) -> tuple[list[Request], list[Answer], Status]:
-    with Server(config(LOADED, folders), TP * PP) as server, server.client() as client:
+    content = config(LOADED, folders)
+    with Server(content, TP * PP, trace=trace) as server, server.client() as client:
         vocabularies = {model.name: model.vocab_tokens for model in client.models()}
         # The last rows of a table may be padding that the tokenizer does not know.
         sizes = {name: size - 16 for name, size in vocabularies.items()}
@@ -120,6 +122,17 @@ def serve_loaded(
         if server.drain() != 0:
             raise ServerError(f"exit status {server.exit_code}:\n{server.tail()}")
     return requests, answers, status
+
+
+def entries(trace: Path) -> dict[str, int]:
+    """How many entries of each kind the first rank took."""
+    return dict(
+        Counter(
+            event["name"].split()[0]
+            for event in traces.read(trace)
+            if event["pid"] == 0 and event["tid"] == traces.ENTRIES
+        )
+    )
 
 
 def serve_alone(folders: dict[str, Path], requests: list[Request]) -> list[Answer]:
@@ -137,7 +150,9 @@ def main() -> int:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="swapserve-") as name:
         folders = models(Path(name))
-        requests, loaded, status = serve_loaded(folders, options)
+        trace = Path(name) / "trace.json"
+        requests, loaded, status = serve_loaded(folders, options, trace)
+        kinds = entries(trace)
         middle = time.monotonic()
         reference = serve_alone(folders, requests)
     different = [
@@ -158,6 +173,7 @@ def main() -> int:
         "loads": status.loads,
         "drops": status.drops,
         "bytes_loaded": status.bytes_loaded,
+        "entries": kinds,
         "seconds_under_load": round(middle - begun, 1),
         "seconds_alone": round(time.monotonic() - middle, 1),
         "different": different,
