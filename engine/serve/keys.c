@@ -77,7 +77,7 @@ enum ss_status ss_keys_read(const struct ss_config *config, struct ss_keys *out)
         return SS_OK;
     }
     status = read_file(config->server.curve_secret_key_file, &secrets, &secret_count);
-    if (!status && secret_count != 1)
+    if (!status && (!secrets || secret_count != 1))
         status = ss_fail(SS_INVALID, "%s: found %zu keys, expected one",
                          config->server.curve_secret_key_file, secret_count);
     if (!status && config->server.curve_client_keys_file)
@@ -90,7 +90,7 @@ enum ss_status ss_keys_read(const struct ss_config *config, struct ss_keys *out)
     } else {
         ss_keys_release(&keys);
     }
-    for (size_t i = 0; i < secret_count; i++) {
+    for (size_t i = 0; secrets && i < secret_count; i++) {
         explicit_bzero(secrets[i], strlen(secrets[i]));
         ss_free(secrets[i]);
     }
