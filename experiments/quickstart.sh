@@ -2,7 +2,7 @@
 # Installs, builds, and serves three small models on four ranks of the CPU device; sends them a stream
 # of prompts, and shows what came of it. May be repeated. About two minutes the first time.
 #
-#   ./experiments/quickstart.sh [--requests N] [--rate PER_SECOND] [--seed N]
+#   ./experiments/quickstart.sh [--requests N] [--rate PER_SECOND] [--seed N] [--texts N] [--publish]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
