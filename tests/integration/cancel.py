@@ -11,8 +11,8 @@ from serving import (
 )  # fmt: skip
 from swapserve import Busy, Client, DeadlineExceeded
 
-# A load takes a second and a half: long enough to do something behind it.
-SLOW = config("opt-tiny", "llama-tiny", device={"link": {"bandwidth": "800KB/s"}})
+# A load takes three seconds: long enough to do something behind it.
+SLOW = config("opt-tiny", "llama-tiny", device={"link": {"bandwidth": "400KB/s"}})
 LONG = {"max_tokens": 200, "ignore_eos": True}
 PROMPT = golden("llama-tiny")["prompt_ids"]
 
@@ -44,7 +44,7 @@ def test_behind_a_load() -> None:
             expect_cancelled(reply, f"request {reply['id']}")
             cancelled.add(reply["id"])
         expect_equal(cancelled, {1, 4, 6}, "those that were cancelled")
-        expect(time.monotonic() - start < 1.0, "they are answered without waiting for the load")
+        expect(time.monotonic() - start < 2.0, "they are answered without waiting for the load")
         for _ in range(3):
             reply = peer.receive()
             expect(reply["id"] in (2, 3, 5), f"an answer to {reply['id']}")
@@ -62,7 +62,7 @@ def test_the_only_one_behind_a_load() -> None:
             peer.submit(number, "opt-tiny", [2, 7], **LONG)
             eventually(lambda: client.status().running + client.status().queued == 1, "it waits")
             peer.send("cancel", 100 + number, target=number)
-            expect_cancelled(peer.receive_last(number, 1.0), f"request {number}")
+            expect_cancelled(peer.receive_last(number, 2.0), f"request {number}")
             expect_golden(client, "llama-tiny")
         eventually(lambda: at_rest(client), "at rest")
         expect_golden(client, "opt-tiny")
@@ -102,20 +102,22 @@ def test_running_and_streaming() -> None:
 
 def deadline_of(client: Client, seconds: float, prompt: list[int]) -> float:
     start = time.monotonic()
-    expect_error(DeadlineExceeded,
-                 lambda: client.generate("llama-tiny", prompt, deadline=seconds, **LONG))  # fmt: skip
+    expect_error(
+        DeadlineExceeded,
+        lambda: client.generate("llama-tiny", prompt, deadline=seconds, **LONG),
+    )
     return time.monotonic() - start
 
 
 def test_deadlines() -> None:
     with serving(SLOW) as server, server.client() as client:
         took = deadline_of(client, 0.2, PROMPT)
-        expect(0.2 <= took < 0.8, f"behind a load, 0.2 s took {took:.2f} s")
+        expect(0.2 <= took < 2.0, f"behind a load, 0.2 s took {took:.2f} s")
         client.load("llama-tiny")
         result = client.generate("llama-tiny", PROMPT, max_tokens=6, deadline=30, ignore_eos=True)
         expect_equal(result.tokens, golden("llama-tiny")["greedy_ids"][:6], "in time")
         took = deadline_of(client, 0.01, PROMPT)
-        expect(took < 0.5, f"at work, 0.01 s took {took:.2f} s")
+        expect(took < 2.0, f"at work, 0.01 s took {took:.2f} s")
         eventually(lambda: at_rest(client), "at rest")
         expect_golden(client, "llama-tiny")
         expect_drained(server)

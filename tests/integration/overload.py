@@ -78,8 +78,10 @@ def flood(server: Server, model: str) -> tuple[float, float]:
             peer.close()
     codes = Counter(code for mine in answers for code in mine.values())
     expect_equal(codes, Counter(done=LIMIT, overloaded=SENT - LIMIT), "answers")
-    expect(last_refusal < first_done, f"the last refusal came after {last_refusal:.1f} s, the first "
-           f"answer after {first_done:.1f} s")  # fmt: skip
+    expect(
+        last_refusal < first_done,
+        f"last refusal after {last_refusal:.1f} s, first answer after {first_done:.1f} s",
+    )
     return last_refusal, first_done
 
 

@@ -108,7 +108,8 @@ CASES: list[Case] = [  # name, model that is broken, how, words of the message
     ("no-shard", "llama-tiny", leave_out("model-00002-of-00002.safetensors"),
      ("model-00002-of-00002.safetensors",)),
     ("broken-config", "opt-tiny", break_json, ("config.json:2",)),
-    ("unknown-family", "opt-tiny", edit_config(model_type="bert"), ("config.json", "bert", "llama")),
+    ("unknown-family", "opt-tiny", edit_config(model_type="bert"),
+     ("config.json", "bert", "llama")),
     ("quantised", "llama-tiny", edit_config(quantization_config={"quant_method": "gptq"}),
      ("config.json", "quantization_config")),
     ("window", "qwen2-tiny", edit_config(use_sliding_window=True, sliding_window=64,
@@ -122,12 +123,10 @@ CASES: list[Case] = [  # name, model that is broken, how, words of the message
 TOKENIZER: Case = ("bad-tokenizer", "opt-tiny", break_tokenizer, ("tokenizer.json:",))  # fmt: skip
 
 
-def make_case(case: Case) -> dict[str, Any]:
+def make_case(case: Case) -> None:
     name, model, damage, _ = case
-    path = folder / name
-    shutil.copytree(GOLDEN / "models" / model, path)
-    damage(path)
-    return {"name": name, "path": str(path)}
+    shutil.copytree(GOLDEN / "models" / model, folder / name)
+    damage(folder / name)
 
 
 def write(content: dict[str, Any], name: str = "config.yaml") -> Path:
@@ -158,8 +157,7 @@ def test_each_checkpoint() -> None:
     """Each by itself, so that no other's message can stand in for its own."""
     for case in (*CASES, TOKENIZER):
         name, _, _, words = case
-        made = make_case(case)
-        path = write({**config("opt-tiny"), "models": [made]}, f"{name}.yaml")
+        path = write(config(models=[{"name": name, "path": str(folder / name)}]), f"{name}.yaml")
         done = run_swapserve(path, 0, "--check")
         what = f"{name}:\n{done.stdout}"
         print(f"  {name}: {done.stdout.splitlines()[0] if done.stdout else '(nothing)'}")
@@ -186,8 +184,8 @@ def test_tokenizers() -> None:
     big = {"name": "swapped", "path": str(GOLDEN / "models" / "llama-tiny"),
            "tokenizer": str(GOLDEN / "models" / "opt-tiny" / "tokenizer.json")}  # fmt: skip
     path = write(config(models=[made, other, big], device={"pool": "768KiB"}))
-    text = expect_refused(path, 4, "model bad-tokenizer: ", "model absent-tokenizer: ", "model swapped",
-                          "device.pool")  # fmt: skip
+    text = expect_refused(path, 4, "model bad-tokenizer: ", "model absent-tokenizer: ",
+                          "model swapped: ", "device.pool")  # fmt: skip
     line = next(line for line in text.splitlines() if "vocab_size" in line)
     expect("1505" in line and "1280" in line, line)
 
@@ -208,7 +206,8 @@ def test_layouts() -> None:
 
 
 def test_every_mistake_of_a_file() -> None:
-    wrong = config("opt-tiny", device={"pool": "3", "page": "3KiB"}, limits={"requests": 0}, spead=1)
+    device = {"pool": "3", "page": "3KiB"}
+    wrong = config("opt-tiny", device=device, limits={"requests": 0}, spead=1)
     wrong["models"].append({"name": "nowhere", "path": str(folder / "nowhere")})
     wrong["models"].append({"name": "opt-tiny", "path": wrong["models"][0]["path"]})
     expect_refused(write(wrong), 4, "device.pool", "device.page", "limits.requests", '"spead"',
@@ -235,5 +234,7 @@ def test_plan() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="refusals-") as made:
         folder = Path(made)
-        main(test_each_checkpoint, test_all_at_once, test_tokenizers, test_layouts, test_every_mistake_of_a_file,
-             test_plan)  # fmt: skip
+        for each in (*CASES, TOKENIZER):
+            make_case(each)
+        main(test_each_checkpoint, test_all_at_once, test_tokenizers, test_layouts,
+             test_every_mistake_of_a_file, test_plan)  # fmt: skip
