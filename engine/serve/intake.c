@@ -190,13 +190,11 @@ void ss_live_on_request(void *user, const struct ss_request *request, struct ss_
         refuse(live, to, SS_ERROR_UNKNOWN_MODEL, "model");
         return;
     }
-    enum ss_status status = ss_ticket_take(live->tickets, &ticket);
+    enum ss_status status = ss_ticket_take(live->tickets, to, request->op, &ticket);
     if (status) {
         refuse(live, to, SS_ERROR_OVERLOADED, 0);
         return;
     }
-    ticket->to = to;
-    ticket->op = request->op;
     ticket->model = model;
     ticket->arrived_ns = ss_now_ns();
     if (request->op == SS_OP_SUBMIT)

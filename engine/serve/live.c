@@ -26,6 +26,8 @@ static void send_entry(struct ss_live *live, const struct ss_entry *entry)
 {
     struct ss_link *link = live->options.link;
     size_t bytes;
+    if (live->leaving) /* the last entry is out, or nobody takes them any more */
+        return;
     enum ss_status status =
         ss_entry_encode(entry, find_opening, live, live->message, live->message_bytes_max, &bytes);
     for (int peer = 0; peer < live->options.catalog->tp && !status; peer++)
@@ -43,7 +45,7 @@ static void send_entry(struct ss_live *live, const struct ss_entry *entry)
 static void stop_ranks(struct ss_live *live)
 {
     struct ss_entry stop = {.number = live->last_entry + 1, .kind = SS_ENTRY_STOP};
-    if (!live->leaving && !live->failed)
+    if (!live->leaving)
         send_entry(live, &stop);
     live->leaving = true;
 }
@@ -161,7 +163,7 @@ static bool event_of(struct ss_live *live, const struct inbox_item *item, struct
     case SS_OP_SHUTDOWN:
         ss_live_answer_begun(live, ticket->to);
         cancel_all(live);
-        start_drain(live);
+        stop_ranks(live);
         break;
     case SS_OP_CANCEL:
     case SS_OPS:
@@ -244,6 +246,15 @@ enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank)
     live->rank = rank;
     load_pinned(live);
     return ss_server_start(live->server);
+}
+
+void ss_live_lose(struct ss_live *live)
+{
+    struct ss_event event = {.kind = SS_EVENT_RANK_LOST,
+                             .rank = (uint16_t)live->options.link->rank};
+    live->leaving = true;
+    feed(live, &event, 1);
+    empty_inbox(live);
 }
 
 void ss_live_stop(struct ss_live *live)

@@ -42,6 +42,9 @@ uint64_t ss_live_on_turn(void *live);
 /* Asks for a drain; from any thread or signal handler. */
 void ss_live_ask_drain(struct ss_live *live);
 
+/* This rank cannot go on: every accepted request is answered so. Link thread, after its loop. */
+void ss_live_lose(struct ss_live *live);
+
 /* Sends the answers given so far, for a bounded time, and closes the door. */
 void ss_live_stop(struct ss_live *live);
 

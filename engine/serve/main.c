@@ -1,6 +1,7 @@
 /* swapserve: one rank per process, started by mpirun; rank 0 holds the controller and the server.
  */
 #include <argp.h>
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,11 +89,13 @@ static struct ss_link *volatile signal_link;
 
 static void on_signal(int number)
 {
+    int kept = errno;
     if (signals_seen++ > 0)
         _exit(128 + number);
     struct ss_link *link = signal_link;
     if (link)
         link->table->wake(link);
+    errno = kept;
 }
 
 static void catch_signals(void)
@@ -232,7 +235,6 @@ static void say_ready(const struct server *server, uint64_t begun_ns)
  * the others leave it the time to do so, since mpirun ends the job with the first of them. */
 static _Noreturn void end_failed(struct server *server)
 {
-    SS_ERROR("%s", ss_status_message());
     enum ss_status status = server->link->table->flush(server->link, FLUSH_NS);
     if (status)
         SS_WARNING("%s", ss_status_message());
@@ -263,6 +265,11 @@ static int serve(struct server *server, uint64_t begun_ns)
     if (server->live)
         say_ready(server, begun_ns);
     status = ss_rank_run(server->rank);
+    if (status) {
+        SS_ERROR("%s", ss_status_message());
+        if (server->live)
+            ss_live_lose(server->live);
+    }
     if (status || (server->live && ss_live_failed(server->live)))
         end_failed(server);
     if (server->live)
@@ -342,6 +349,7 @@ int main(int argc, char **argv)
     struct ss_config *config = 0;
     struct ss_catalog *catalog = 0;
     struct ss_tokenizer **tokenizers = 0;
+    argp_err_exit_status = EXIT_CONFIG;
     argp_parse(&argp, argc, argv, 0, 0, &arguments);
     const char *fault = getenv("SWAPSERVE_FAULT");
     if (fault && !ss_fault_arm_text(fault)) {

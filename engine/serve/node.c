@@ -251,13 +251,20 @@ static enum ss_status open_device(struct ss_node *node)
     node->registered = !status;
     if (!status)
         status = ss_ops_create(node->device, &ops, &node->ops);
+    if (!status && config->deterministic && !node->ops->table->batch_invariant)
+        status = ss_fail(SS_UNSUPPORTED,
+                         "deterministic: true is not supported with device.kind %s: its results "
+                         "depend on the batch; set it to false",
+                         config->device.kind);
     return ss_agree(node->link, status);
 }
 
 static enum ss_status open_stage(struct ss_node *node)
 {
     enum ss_status status = open_comm(node);
-    node->reporter.link = node->link;
+    if (!status)
+        status = ss_rank_reporter_open(&node->reporter, node->link,
+                                       ss_catalog_message_bytes_max(node->catalog));
     if (!status && node->catalog->config->trace)
         status = ss_trace_create(node->link->rank, TRACE_SPANS_MAX, &node->trace);
     if (!status) {
@@ -302,6 +309,7 @@ void ss_node_close(struct ss_node *node)
     ss_free(node->images);
     ss_free(node->models);
     ss_trace_destroy(node->trace);
+    ss_rank_reporter_close(&node->reporter);
     if (node->arena)
         ss_arena_destroy(node->arena);
     *node = (struct ss_node){0};

@@ -4,6 +4,9 @@
 
 #include "engine/serve/catalog.h"
 
+/* Every rank keeps some of them for each peer. */
+#define MESSAGE_BYTES_MAX ((size_t)64 << 20)
+
 static const char *bytes_text(uint64_t bytes, char text[32])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -47,18 +50,46 @@ static bool fits(const struct ss_catalog *catalog, int index, int stage, FILE *m
     return false;
 }
 
+/* What a node with all ranks needs of the host, against the configured limit; what the machine has
+ * is known when it starts. */
+static enum ss_status check_arena(const struct ss_catalog *catalog, FILE *mistakes)
+{
+    const struct ss_config *config = catalog->config;
+    char need[32], limit[32];
+    uint64_t arena = 0;
+    for (int stage = 0; stage < catalog->pp; stage++)
+        arena += ss_catalog_arena_bytes(catalog, stage) * (uint64_t)catalog->tp;
+    if (config->arena.limit_bytes && arena > config->arena.limit_bytes) {
+        fprintf(mistakes, "%s: arena.limit: found %s, the models and the spill areas need %s\n",
+                config->path, bytes_text(config->arena.limit_bytes, limit),
+                bytes_text(arena, need));
+        return ss_fail(SS_INVALID, "%s: arena.limit is too small", config->path);
+    }
+    if (ss_catalog_message_bytes_max(catalog) > MESSAGE_BYTES_MAX) {
+        fprintf(mistakes,
+                "%s: limits.batch: %u sequences that open at once with full prompts make a message "
+                "of %s, the limit is %s: lower it, or the models' contexts\n",
+                config->path, config->limits.batch_max,
+                bytes_text(ss_catalog_message_bytes_max(catalog), need),
+                bytes_text(MESSAGE_BYTES_MAX, limit));
+        return ss_fail(SS_INVALID, "%s: limits.batch is too large", config->path);
+    }
+    return SS_OK;
+}
+
 enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes)
 {
     int wrong = 0;
     for (int i = 0; i < catalog->model_count; i++)
         for (int stage = 0; stage < catalog->pp; stage++)
             wrong += !fits(catalog, i, stage, mistakes);
-    if (!wrong)
-        return SS_OK;
-    return ss_fail(SS_INVALID,
-                   "%s: device.pool is too small: raise it, shorten a model's context, pin fewer "
-                   "models, or use more ranks",
-                   catalog->config->path);
+    if (wrong)
+        return ss_fail(
+            SS_INVALID,
+            "%s: device.pool is too small: raise it, shorten a model's context, pin fewer "
+            "models, or use more ranks",
+            catalog->config->path);
+    return check_arena(catalog, mistakes);
 }
 
 static void print_model(const struct ss_catalog *catalog, int index, FILE *file)

@@ -53,7 +53,8 @@ void ss_tickets_destroy(struct ss_tickets *tickets)
     ss_free(tickets);
 }
 
-enum ss_status ss_ticket_take(struct ss_tickets *tickets, struct ss_ticket **out)
+enum ss_status ss_ticket_take(struct ss_tickets *tickets, struct ss_reply_to to, enum ss_op op,
+                              struct ss_ticket **out)
 {
     pthread_mutex_lock(&tickets->lock);
     uint32_t index = tickets->first_free;
@@ -63,7 +64,8 @@ enum ss_status ss_ticket_take(struct ss_tickets *tickets, struct ss_ticket **out
     }
     struct ss_ticket *ticket = &tickets->tickets[index];
     tickets->first_free = ticket->next_free;
-    *ticket = (struct ss_ticket){.handle = ((uint64_t)++tickets->generation << 32) | (index + 1)};
+    *ticket = (struct ss_ticket){
+        .handle = ((uint64_t)++tickets->generation << 32) | (index + 1), .to = to, .op = op};
     pthread_mutex_unlock(&tickets->lock);
     *out = ticket;
     return SS_OK;

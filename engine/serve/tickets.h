@@ -44,8 +44,11 @@ struct ss_tickets;
 SS_MUST_CHECK enum ss_status ss_tickets_create(uint32_t count, struct ss_tickets **out);
 void ss_tickets_destroy(struct ss_tickets *tickets);
 
-/* A cleared ticket with a handle; SS_FULL when all are taken. Any thread. */
-SS_MUST_CHECK enum ss_status ss_ticket_take(struct ss_tickets *tickets, struct ss_ticket **out);
+/* A ticket with a handle that answers TO, otherwise cleared; SS_FULL when all are taken. From now
+ * on the link thread may find it, but reads no more than TO and OP before it is handed over. Any
+ * thread. */
+SS_MUST_CHECK enum ss_status ss_ticket_take(struct ss_tickets *tickets, struct ss_reply_to to,
+                                            enum ss_op op, struct ss_ticket **out);
 void ss_ticket_release(struct ss_tickets *tickets, struct ss_ticket *ticket);
 
 /* The live ticket of HANDLE; null where it is gone. Link thread. */

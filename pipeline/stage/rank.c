@@ -6,9 +6,8 @@
 #include "engine/base/log.h"
 #include "engine/base/memory.h"
 
-#define CONTROLLER_RANK  0
-#define SLEEP_MAX_NS     SS_NS_PER_S
-#define REPORT_BYTES_MAX 8192
+#define CONTROLLER_RANK 0
+#define SLEEP_MAX_NS    SS_NS_PER_S
 
 struct ss_rank {
     struct ss_rank_options options;
@@ -133,18 +132,41 @@ enum ss_status ss_rank_ask_drain(struct ss_rank *rank)
     return link->table->post(link, CONTROLLER_RANK, &message, sizeof message);
 }
 
+enum ss_status ss_rank_reporter_open(struct ss_rank_reporter *reporter, struct ss_link *link,
+                                     size_t bytes_max)
+{
+    enum ss_status status = ss_alloc(&reporter->buffer, 1, bytes_max, "report");
+    if (status)
+        return status;
+    reporter->link = link;
+    reporter->bytes_max = bytes_max;
+    pthread_mutex_init(&reporter->lock, 0);
+    return SS_OK;
+}
+
+void ss_rank_reporter_close(struct ss_rank_reporter *reporter)
+{
+    if (!reporter->buffer)
+        return;
+    pthread_mutex_destroy(&reporter->lock);
+    ss_free(reporter->buffer);
+    reporter->buffer = 0;
+}
+
 void ss_rank_post_report(void *user, const struct ss_report *report)
 {
     struct ss_rank_reporter *reporter = user;
-    unsigned char buffer[REPORT_BYTES_MAX];
+    struct ss_link *link = reporter->link;
     size_t bytes;
-    enum ss_status status = ss_report_encode(report, buffer, sizeof buffer, &bytes);
+    pthread_mutex_lock(&reporter->lock);
+    enum ss_status status = ss_report_encode(report, reporter->buffer, reporter->bytes_max, &bytes);
     if (!status)
-        status = reporter->link->table->post(reporter->link, CONTROLLER_RANK, buffer, bytes);
+        status = link->table->post(link, CONTROLLER_RANK, reporter->buffer, bytes);
+    pthread_mutex_unlock(&reporter->lock);
     if (!status)
         return;
     SS_ERROR("a report of entry %" PRIu64 " could not be posted: %s", report->number,
              ss_status_message());
     atomic_store(&reporter->lost, true);
-    reporter->link->table->wake(reporter->link);
+    link->table->wake(link);
 }

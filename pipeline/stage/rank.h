@@ -3,6 +3,7 @@
 #ifndef SS_PIPELINE_RANK_H
 #define SS_PIPELINE_RANK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,7 +48,15 @@ SS_MUST_CHECK enum ss_status ss_rank_ask_drain(struct ss_rank *rank);
 struct ss_rank_reporter {
     struct ss_link *link;
     atomic_bool lost;
+    pthread_mutex_t lock; /* guards the buffer */
+    unsigned char *buffer;
+    size_t bytes_max;
 };
+
+/* Reports may be BYTES_MAX long; link and limit are the entries'. */
+SS_MUST_CHECK enum ss_status ss_rank_reporter_open(struct ss_rank_reporter *reporter,
+                                                   struct ss_link *link, size_t bytes_max);
+void ss_rank_reporter_close(struct ss_rank_reporter *reporter);
 void ss_rank_post_report(void *reporter, const struct ss_report *report);
 
 #endif

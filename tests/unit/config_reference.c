@@ -13,11 +13,17 @@
 
 static char *read_whole(const char *path)
 {
-    char *text = NULL;
-    size_t capacity = 0;
     FILE *file = fopen(path, "r");
+    long bytes = 0;
+    char *text;
 
-    if (file == NULL || getdelim(&text, &capacity, '\0', file) <= 0) {
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (bytes = ftell(file)) < 0) {
+        perror(path);
+        exit(1);
+    }
+    rewind(file);
+    text = calloc((size_t)bytes + 1, 1);
+    if (text == NULL || fread(text, 1, (size_t)bytes, file) != (size_t)bytes) {
         perror(path);
         exit(1);
     }

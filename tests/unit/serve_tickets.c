@@ -17,7 +17,7 @@ static struct ss_tickets *create(uint32_t count)
 static struct ss_ticket *take(struct ss_tickets *tickets)
 {
     struct ss_ticket *ticket;
-    cr_assert_eq(ss_ticket_take(tickets, &ticket), SS_OK);
+    cr_assert_eq(ss_ticket_take(tickets, (struct ss_reply_to){0}, SS_OP_SUBMIT, &ticket), SS_OK);
     cr_assert_neq(ticket->handle, 0);
     return ticket;
 }
@@ -49,14 +49,14 @@ Test(serve_tickets, exhaustion)
     struct ss_tickets *tickets = create(2);
     struct ss_ticket *a = take(tickets), *none = (void *)1;
     take(tickets);
-    cr_assert_eq(ss_ticket_take(tickets, &none), SS_FULL);
+    cr_assert_eq(ss_ticket_take(tickets, (struct ss_reply_to){0}, SS_OP_SUBMIT, &none), SS_FULL);
     cr_assert_eq(none, (void *)1);
     cr_assert_str_eq(ss_status_message(), "2 requests are waiting or running, the limit");
     ss_ticket_release(tickets, a);
     cr_assert_eq(take(tickets), a);
     ss_tickets_destroy(tickets);
     tickets = create(0);
-    cr_assert_eq(ss_ticket_take(tickets, &none), SS_FULL);
+    cr_assert_eq(ss_ticket_take(tickets, (struct ss_reply_to){0}, SS_OP_SUBMIT, &none), SS_FULL);
     ss_tickets_destroy(tickets);
     ss_tickets_destroy(0);
 }
