@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -63,6 +64,22 @@ def test_killed_rank() -> None:
             expect_equal(traces.left(), [], "what a drain leaves")
 
 
+def test_killed_mpirun() -> None:
+    """Nobody is left to clean up: the ranks end by themselves, and the next start works. What Open
+    MPI leaves then (its segments in /dev/shm) is its own, and hinders nobody."""
+    endpoint = free_port()
+    with serving(CONFIG, endpoint=endpoint) as server:
+        traces = Traces(server)
+        os.kill(server.pids()[0], signal.SIGKILL)
+        eventually(lambda: not any(map(is_alive, traces.pids)), "the ranks have ended", 15)
+        with serving(CONFIG, endpoint=endpoint) as next_server, next_server.client() as client:
+            expect_golden(client, "opt-tiny")
+            expect_equal(next_server.drain(), 0, "exit status")
+    for name in traces.segments:
+        Path(name).unlink(missing_ok=True)
+    shutil.rmtree(traces.session, ignore_errors=True)
+
+
 def test_killed_socket_file() -> None:
     """A socket file that a killed server left is no hindrance."""
     with serving(CONFIG) as first:
@@ -85,4 +102,4 @@ def test_port_in_use() -> None:
 
 
 if __name__ == "__main__":
-    main(test_killed_rank, test_killed_socket_file, test_port_in_use)
+    main(test_killed_rank, test_killed_mpirun, test_killed_socket_file, test_port_in_use)

@@ -34,6 +34,11 @@ def resident_bytes(pid: int) -> int:
     return int(fields[0]) * 1024
 
 
+def is_sanitized(pid: int) -> bool:
+    """AddressSanitizer keeps what is freed."""
+    return "libasan" in Path(f"/proc/{pid}/maps").read_text()
+
+
 def receivable(
     peers: list[Peer], answers: list[dict[int, str]]
 ) -> list[tuple[Peer, dict[int, str]]]:
@@ -99,8 +104,9 @@ def test_flood() -> None:
             expect_equal(status.refused, number * (SENT - LIMIT), "refused by all floods")
             expect_equal((status.queued, status.running), (0, 0), "at rest")
             client.drop(model)
-        expect(sizes[1] - sizes[0] < 64 * MIB, f"a flood took {sizes[1] - sizes[0]} bytes")
-        expect(sizes[2] - sizes[1] < 8 * MIB, f"each flood takes more: {sizes}")
+        if not is_sanitized(rank0):
+            expect(sizes[1] - sizes[0] < 64 * MIB, f"a flood took {sizes[1] - sizes[0]} bytes")
+            expect(sizes[2] - sizes[1] < 8 * MIB, f"each flood takes more: {sizes}")
         expect_golden(client, "opt-tiny")
         expect_drained(server)
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 from experiments.server import Server
 from serving import (
-    GOLDEN, MODELS, QUICKSTART, expect, expect_drained, expect_equal, expect_error, golden,
-    goldens, main, serving, swapctl,
+    GOLDEN, MODELS, QUICKSTART, config, eventually, expect, expect_drained, expect_equal,
+    expect_error, expect_golden, golden, goldens, main, serving, swapctl,
 )  # fmt: skip
-from swapserve import Client, Result, TooLong, UnknownModel, Unsupported
+from swapserve import Busy, Client, Result, TooLong, UnknownModel, Unsupported
 
 server: Server
 client: Client
@@ -207,8 +207,8 @@ def test_without_tokenizers() -> None:
     models = [{"name": name, "path": str(GOLDEN / "models" / name)}
               for name in ("llama-tied", "opt-postnorm", "opt-noprefix")]  # fmt: skip
     dtypes = {"llama-tied": "bf16", "opt-postnorm": "fp32", "opt-noprefix": "fp16"}
-    config = {"device": {"kind": "cpu", "pool": "4MiB", "page": "4KiB"}, "models": models}
-    with serving(config, ranks=1) as single, single.client() as other:
+    options = {"device": {"kind": "cpu", "pool": "4MiB", "page": "4KiB"}, "models": models}
+    with serving(options, ranks=1) as single, single.client() as other:
         for name, dtype in dtypes.items():
             for item in goldens(name, dtype):
                 count = len(item["greedy_ids"])
@@ -223,9 +223,25 @@ def test_without_tokenizers() -> None:
         expect_drained(single)
 
 
+def test_pinned() -> None:
+    """A pinned model is there from the start, and stays."""
+    options = config("opt-tiny", "llama-tiny")
+    options["models"][0]["pin"] = True
+    with serving(options) as pinning, pinning.client() as other:
+        def state(name: str) -> str:
+            return next(model.state for model in other.models() if model.name == name)
+
+        eventually(lambda: state("opt-tiny") == "resident", "the pinned model is resident")
+        expect_error(Busy, lambda: other.drop("opt-tiny"), "pinned")
+        for name in ("llama-tiny", "opt-tiny"):
+            expect_golden(other, name)
+        expect(not expect_golden(other, "opt-tiny").timing.cold, "a pinned model is never cold")
+        expect_drained(pinning)
+
+
 if __name__ == "__main__":
     with ExitStack() as stack:
         server = stack.enter_context(serving(QUICKSTART, ranks=4))
         client = stack.enter_context(server.client())
         main(test_goldens, test_text_prompts, test_limits, test_ends, test_sampling, test_status,
-             test_swapctl, test_drain, test_without_tokenizers)  # fmt: skip
+             test_swapctl, test_drain, test_without_tokenizers, test_pinned)  # fmt: skip
