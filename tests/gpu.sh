@@ -4,9 +4,9 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device ops memcheck golden link swap steps; on demand: pieces. Results
-# are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`, `link`
-# and `swap` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
+# Steps, all by default: waits device ops memcheck golden link swap steps; on demand: racecheck pieces.
+# Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
+# `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -97,6 +97,8 @@ for step in "$@"; do
         ;;
     memcheck)
         try memcheck 200 compute-sanitizer --tool memcheck --error-exitcode 1 ops_parity
+        ;;
+    racecheck)
         try racecheck 200 compute-sanitizer --tool racecheck --error-exitcode 1 ops_parity brief
         ;;
     swap)

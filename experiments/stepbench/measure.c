@@ -57,15 +57,16 @@ static enum ss_status prefill(struct bed *bed, struct sequence *sequences, uint3
 
 /* Steps of one token each, two under way. */
 static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32_t count,
-                             double *seconds)
+                             double *seconds, double *queueing)
 {
-    uint64_t number = 0, before = 0, begin_ns = 0;
+    uint64_t number = 0, before = 0, begin_ns = 0, queued_ns = 0;
     double span = 0;
     enum ss_status status = bed->link->table->barrier(bed->link);
     for (int i = -4; i < DECODE_STEPS && !status; i++) {
-        if (i == 0)
-            begin_ns = ss_now_ns();
+        uint64_t now_ns = ss_now_ns();
+        begin_ns = i == 0 ? now_ns : begin_ns;
         status = bed_step(bed, sequences, count, &number);
+        queued_ns += i < 0 ? 0 : ss_now_ns() - now_ns;
         if (!status && before)
             status = bed_await_batch(bed, before);
         before = number;
@@ -75,6 +76,7 @@ static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32
     if (!status)
         status = bed_span(bed, begin_ns, ss_now_ns(), &span);
     *seconds = span / DECODE_STEPS;
+    *queueing = (double)queued_ns / 1e9 / DECODE_STEPS;
     return status;
 }
 
@@ -97,7 +99,7 @@ static enum ss_status measure_decode(struct bed *bed, json_t *rows, uint32_t cou
                                      const char *what)
 {
     struct sequence sequences[BATCH_MAX];
-    double seconds = 0;
+    double seconds = 0, queueing = 0;
     enum ss_status status = SS_OK;
     bed_clear(bed);
     begin(sequences, count, PROMPT);
@@ -109,9 +111,11 @@ static enum ss_status measure_decode(struct bed *bed, json_t *rows, uint32_t cou
             status = bed_await_batch(bed, number);
     }
     if (!status)
-        status = decode(bed, sequences, count, &seconds);
+        status = decode(bed, sequences, count, &seconds, &queueing);
     if (!status)
         say(bed, rows, what, seconds, "s");
+    if (!status)
+        say(bed, rows, "  of which the host queues", queueing, "s");
     return status;
 }
 

@@ -32,54 +32,64 @@ template <typename T> static __global__ void write_kv(const T *qkv, const struct
         qkv + (size_t)row * (c.heads * c.kv.head_dim + 2 * width) + (size_t)c.heads * c.kv.head_dim;
     T *to = place_of<T>(c, (unsigned)c.sequence_of[row], (unsigned)c.positions[row]);
     size_t values_at = c.kv.layer_bytes / 2 / sizeof(T);
-    for (unsigned i = threadIdx.x; i < width; i += THREADS) {
+    unsigned i = blockIdx.y * THREADS + threadIdx.x;
+    if (i < width) {
         to[i] = keys[i];
         to[values_at + i] = keys[width + i];
     }
 }
 
-/* Eight elements of 16 bits, as one load. */
-template <typename T> union eight {
-    uint4 word;
-    T element[8];
-};
-
-template <typename T>
-static __device__ float dot(const float *query, const T *key, unsigned dim, bool aligned)
+template <typename T, int WIDTH>
+static __device__ float dot(const float *query, const T *key, unsigned dim)
 {
     float sum = 0;
-    if (!aligned) {
-        for (unsigned d = 0; d < dim; d++)
-            sum += query[d] * widen(key[d]);
-        return sum;
-    }
-    for (unsigned d = 0; d < dim; d += 8) {
-        union eight<T> part;
-        part.word = *(const uint4 *)(key + d);
+#pragma unroll 8
+    for (unsigned d = 0; d < dim; d += WIDTH) {
+        struct vector_of<T, WIDTH> part = *(const struct vector_of<T, WIDTH> *)(key + d);
 #pragma unroll
-        for (unsigned i = 0; i < 8; i++)
+        for (int i = 0; i < WIDTH; i++)
             sum += query[d + i] * widen(part.element[i]);
     }
     return sum;
 }
 
-/* A thread's part of the output: dimension DIM of every GROUPS-th position. */
-struct share {
-    unsigned dim, group, groups;
+/* A thread's part of the sum over values: WIDTH dimensions of every GROUPS-th position. Loads do
+ * not depend on each other, so that several are under way. */
+template <typename T, int WIDTH> struct share {
+    unsigned first, group, groups;
+    float sum[WIDTH];
+
+    __device__ void add(const float *probability, const T *const *values, unsigned count)
+    {
+        if (group >= groups)
+            return;
+#pragma unroll 8
+        for (unsigned i = group; i < count; i += groups) {
+            struct vector_of<T, WIDTH> part =
+                *(const struct vector_of<T, WIDTH> *)(values[i] + first);
+#pragma unroll
+            for (int k = 0; k < WIDTH; k++)
+                sum[k] += probability[i] * widen(part.element[k]);
+        }
+    }
 };
 
-template <typename T> static __global__ void attend(T *out, const T *qkv, const struct context c)
+template <typename T, int WIDTH>
+static __global__ void attend(T *out, const T *qkv, const struct context c)
 {
     __shared__ float query[SS_CUDA_HEAD_DIM_MAX], probability[SPAN], shared[THREADS / 32];
     __shared__ const T *values[SPAN];
-    __shared__ float parts[THREADS];
+    __shared__ float parts[THREADS * WIDTH];
     unsigned row = blockIdx.x, head = blockIdx.y, dim = c.kv.head_dim, thread = threadIdx.x;
-    unsigned kv_head = head / (c.heads / c.kv.kv_heads);
+    unsigned kv_head = head / (c.heads / c.kv.kv_heads), across = dim / WIDTH;
     unsigned sequence = (unsigned)c.sequence_of[row], length = (unsigned)c.positions[row] + 1;
     size_t values_at = c.kv.layer_bytes / 2 / sizeof(T);
-    bool aligned = dim % 8 == 0;
-    struct share mine = {thread % dim, thread / dim, THREADS / dim};
-    float maximum = -INFINITY, total = 0, sum = 0;
+    struct share<T, WIDTH> mine = {
+        thread % across *WIDTH, thread / across, THREADS / across,
+        {
+        }
+    };
+    float maximum = -INFINITY, total = 0;
     const T *from = qkv + (size_t)row * (c.heads + 2 * c.kv.kv_heads) * dim + (size_t)head * dim;
     for (unsigned d = thread; d < dim; d += THREADS)
         query[d] = widen(from[d]) * c.scale;
@@ -90,24 +100,26 @@ template <typename T> static __global__ void attend(T *out, const T *qkv, const 
         if (thread < count) {
             const T *key = place_of<T>(c, sequence, begin + thread) + (size_t)kv_head * dim;
             values[thread] = key + values_at;
-            score = dot(query, key, dim, aligned);
+            score = dot<T, WIDTH>(query, key, dim);
         }
         float most = fmaxf(maximum, block_max(score, shared));
         float factor = expf(maximum - most), p = thread < count ? expf(score - most) : 0.0f;
         probability[thread] = p;
         total = total * factor + block_sum(p, shared);
         maximum = most;
-        sum *= factor;
-        for (unsigned i = mine.group; i < count && mine.group < mine.groups; i += mine.groups)
-            sum += probability[i] * widen(values[i][mine.dim]);
+        for (int k = 0; k < WIDTH; k++)
+            mine.sum[k] *= factor;
+        mine.add(probability, values, count);
         __syncthreads();
     }
-    parts[thread] = sum;
+    for (int k = 0; k < WIDTH; k++)
+        parts[thread * WIDTH + k] = mine.sum[k];
     __syncthreads();
-    if (thread < dim) {
-        for (unsigned group = 1; group < mine.groups; group++)
-            sum += parts[group * dim + thread];
-        out[((size_t)row * c.heads + head) * dim + thread] = narrow<T>(sum / total);
+    for (unsigned d = thread; d < dim; d += THREADS) {
+        float sum = 0;
+        for (unsigned group = 0; group < mine.groups; group++)
+            sum += parts[group * dim + d];
+        out[((size_t)row * c.heads + head) * dim + d] = narrow<T>(sum / total);
     }
 }
 
@@ -132,14 +144,18 @@ extern "C" enum ss_status ss_cuda_attention(struct ss_ops *ops, struct ss_stream
                         scale};
     return launch_by_type(ops, "attention", [&](auto type) {
         using T = decltype(type);
-        write_kv<T><<<step->rows, THREADS, 0, native(stream)>>>((const T *)qkv, c);
-        attend<T>
-            <<<dim3(step->rows, heads), THREADS, 0, native(stream)>>>((T *)out, (const T *)qkv, c);
+        dim3 parts(step->rows, (kv->kv_heads * kv->head_dim + THREADS - 1) / THREADS);
+        write_kv<T><<<parts, THREADS, 0, native(stream)>>>((const T *)qkv, c);
+        dim3 grid(step->rows, heads);
+        if (kv->head_dim % 8 == 0)
+            attend<T, 8><<<grid, THREADS, 0, native(stream)>>>((T *)out, (const T *)qkv, c);
+        else
+            attend<T, 1><<<grid, THREADS, 0, native(stream)>>>((T *)out, (const T *)qkv, c);
     });
 }
 
 extern "C" int ss_cuda_load_attention(void)
 {
-    return load_kernels(write_kv<__half>, write_kv<__nv_bfloat16>, attend<__half>,
-                        attend<__nv_bfloat16>);
+    return load_kernels(write_kv<__half>, write_kv<__nv_bfloat16>, attend<__half, 8>,
+                        attend<__half, 1>, attend<__nv_bfloat16, 8>, attend<__nv_bfloat16, 1>);
 }

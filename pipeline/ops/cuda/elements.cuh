@@ -42,6 +42,11 @@ template <> __device__ inline __nv_bfloat16 narrow<__nv_bfloat16>(float value)
     return __float2bfloat16_rn(value);
 }
 
+/* WIDTH elements as one load: eight of 16 bits, or one where sizes allow no more. */
+template <typename T, int WIDTH> struct alignas(WIDTH * sizeof(T)) vector_of {
+    T element[WIDTH];
+};
+
 /* Weights of any stored type; the branch is the same for a whole launch. */
 struct weights {
     const void *data; /* null: none */
