@@ -89,8 +89,10 @@ const struct ss_key ss_keys[] = {
      "models loaded at once"},
     {"limits.stall_max", SS_KEY_TIME, AT(limits.stall_max_ns), "10ms", NULL, 0, DAY_NS, NULL,
      "how long a step that waits for its load may hold up the steps of other models"},
-    {"limits.peer_timeout", SS_KEY_TIME, AT(limits.peer_timeout_ns), "60s", NULL, 10 * MS, DAY_NS,
-     NULL, "a rank that waits longer than this for another gives the job up"},
+    {"limits.peer_timeout", SS_KEY_TIME, AT(limits.peer_timeout_ns), "10min", NULL, 10 * MS, DAY_NS,
+     NULL,
+     "a rank that waits longer than this for another, whose load and step it may have to wait for, "
+     "gives the job up"},
 
     {"emulate.copy_back", SS_KEY_BOOL, AT(emulate.copy_back), "false", NULL, 0, 0, NULL,
      "for comparison: a drop copies the weights back to the host"},

@@ -35,7 +35,9 @@ static enum ss_status deliver(struct ss_live *live, const struct inbox_item *ite
 {
     enum ss_status status = SS_OK;
     pthread_mutex_lock(&live->inbox_lock);
-    if (live->inbox_count == live->inbox_room) {
+    if (live->inbox_closed)
+        status = ss_fail(SS_PEER_LOST, "a rank was lost");
+    if (!status && live->inbox_count == live->inbox_room) {
         status = ss_realloc(&live->inbox, live->inbox_room * 2, sizeof *live->inbox, "inbox");
         if (!status)
             live->inbox_room *= 2;
@@ -199,8 +201,10 @@ void ss_live_on_request(void *user, const struct ss_request *request, struct ss_
     ticket->arrived_ns = ss_now_ns();
     if (request->op == SS_OP_SUBMIT)
         status = fill(live, ticket, &request->submit, &code, &field);
-    if (!status)
+    if (!status) {
         status = deliver(live, &(struct inbox_item){.kind = INBOX_ARRIVED, .ticket = ticket});
+        code = status == SS_PEER_LOST ? SS_ERROR_INTERNAL : SS_ERROR_OVERLOADED;
+    }
     if (!status)
         return;
     refuse(live, to, code, field);

@@ -253,6 +253,9 @@ void ss_live_lose(struct ss_live *live)
     struct ss_event event = {.kind = SS_EVENT_RANK_LOST,
                              .rank = (uint16_t)live->options.link->rank};
     live->leaving = true;
+    pthread_mutex_lock(&live->inbox_lock);
+    live->inbox_closed = true;
+    pthread_mutex_unlock(&live->inbox_lock);
     feed(live, &event, 1);
     empty_inbox(live);
 }

@@ -53,6 +53,7 @@ struct ss_live {
     pthread_mutex_t inbox_lock;
     struct inbox_item *inbox;
     size_t inbox_count, inbox_room;
+    bool inbox_closed; /* what comes now is refused: nobody will look again */
 };
 
 /* live.c */

@@ -235,11 +235,13 @@ static void say_ready(const struct server *server, uint64_t begun_ns)
  * the others leave it the time to do so, since mpirun ends the job with the first of them. */
 static _Noreturn void end_failed(struct server *server)
 {
+    if (server->live)
+        ss_live_lose(server->live);
     enum ss_status status = server->link->table->flush(server->link, FLUSH_NS);
     if (status)
         SS_WARNING("%s", ss_status_message());
     if (server->live)
-        ss_live_stop(server->live);
+        ss_live_destroy(server->live); /* the last answers leave before this returns */
     else
         ss_sleep_until_ns(ss_now_ns() + FLUSH_NS);
     _exit(EXIT_FAILURE);
@@ -265,11 +267,8 @@ static int serve(struct server *server, uint64_t begun_ns)
     if (server->live)
         say_ready(server, begun_ns);
     status = ss_rank_run(server->rank);
-    if (status) {
+    if (status)
         SS_ERROR("%s", ss_status_message());
-        if (server->live)
-            ss_live_lose(server->live);
-    }
     if (status || (server->live && ss_live_failed(server->live)))
         end_failed(server);
     if (server->live)
@@ -342,6 +341,13 @@ static bool is_first_rank(void)
     return !rank || strcmp(rank, "0") == 0;
 }
 
+/* A test plants a fault in every rank by SWAPSERVE_FAULT, in one by SWAPSERVE_FAULT_RANK too. */
+static const char *fault_of_this_rank(void)
+{
+    const char *only = getenv("SWAPSERVE_FAULT_RANK"), *rank = getenv("OMPI_COMM_WORLD_RANK");
+    return only && rank && strcmp(only, rank) != 0 ? 0 : getenv("SWAPSERVE_FAULT");
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {.options = options, .parser = parse_option, .doc = doc};
@@ -351,7 +357,7 @@ int main(int argc, char **argv)
     struct ss_tokenizer **tokenizers = 0;
     argp_err_exit_status = EXIT_CONFIG;
     argp_parse(&argp, argc, argv, 0, 0, &arguments);
-    const char *fault = getenv("SWAPSERVE_FAULT");
+    const char *fault = fault_of_this_rank();
     if (fault && !ss_fault_arm_text(fault)) {
         SS_ERROR("SWAPSERVE_FAULT: found %s, expected alloc:N, device:N, link:N or file:N", fault);
         return EXIT_CONFIG;
