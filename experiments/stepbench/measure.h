@@ -1,3 +1,5 @@
+/* What stepbench measures of a bed: loads, first tokens, prefills, decode steps, and the ceilings
+ * of the machine beside them. */
 #ifndef SS_EXPERIMENTS_STEPBENCH_MEASURE_H
 #define SS_EXPERIMENTS_STEPBENCH_MEASURE_H
 
