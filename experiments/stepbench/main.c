@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/log.h"
 #include "experiments/stepbench/measure.h"
 
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
         SS_ERROR("%s", ss_status_message());
         return EXIT_FAILURE;
     }
+    SS_ASSERT(bed.link);
     json_t *rows = bed.link->rank == 0 ? json_array() : 0;
     status = bed_open(&bed);
     if (!status)
