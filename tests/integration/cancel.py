@@ -70,7 +70,9 @@ def test_the_only_one_behind_a_load() -> None:
 
 
 def test_running_and_streaming() -> None:
-    with serving(config("llama-tiny")) as server, Peer(server.endpoint) as peer:
+    # A step every 10 ms: an answer takes seconds, and is there to be cancelled.
+    slow = config("llama-tiny", emulate={"poll": True})
+    with serving(slow) as server, Peer(server.endpoint) as peer:
         with server.client() as client:
             client.load("llama-tiny")
             for stream in (False, True):

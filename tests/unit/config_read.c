@@ -81,7 +81,7 @@ Test(config_read, defaults)
     cr_assert_eq(config->limits.requests_max, 1000);
     cr_assert_eq(config->limits.batch_max, 32);
     cr_assert_eq(config->limits.batches_in_flight, 2);
-    cr_assert_eq(config->limits.peer_timeout_ns, 60000000000ull);
+    cr_assert_eq(config->limits.peer_timeout_ns, 600000000000ull);
     cr_assert(config->deterministic);
     cr_assert_null(config->trace);
     cr_assert_str_eq(config->policy, "lru");
