@@ -13,6 +13,10 @@ from swapserve import Busy, Client, DeadlineExceeded
 
 # A load takes three seconds: long enough to do something behind it.
 SLOW = config("opt-tiny", "llama-tiny", device={"link": {"bandwidth": "400KB/s"}})
+# Room for one: whoever is asked next is behind a load.
+ALONE = config(
+    "opt-tiny", "llama-tiny", device={"link": {"bandwidth": "400KB/s"}, "pool": "2MiB"}
+)
 LONG = {"max_tokens": 200, "ignore_eos": True}
 PROMPT = golden("llama-tiny")["prompt_ids"]
 
@@ -57,8 +61,8 @@ def test_behind_a_load() -> None:
 
 def test_the_only_one_behind_a_load() -> None:
     """The load goes on or not, but the next request is answered."""
-    with serving(SLOW) as server, Peer(server.endpoint) as peer, server.client() as client:
-        for number in range(1, 4):
+    with serving(ALONE) as server, Peer(server.endpoint) as peer, server.client() as client:
+        for number in (1, 2):
             peer.submit(number, "opt-tiny", [2, 7], **LONG)
             eventually(lambda: client.status().running + client.status().queued == 1, "it waits")
             peer.send("cancel", 100 + number, target=number)
