@@ -36,7 +36,6 @@ static void take_report(struct ss_controller *controller, const struct ss_report
     case SS_REPORT_FAILED:
         ss_ending_lose(controller);
         return;
-    case SS_REPORT_TRACE:
     case SS_REPORT_KINDS:
         return;
     }

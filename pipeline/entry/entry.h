@@ -127,7 +127,6 @@ enum ss_report_kind {
     SS_REPORT_TOKENS,     /* last stage, tp rank 0: the tokens of batch NUMBER */
     SS_REPORT_DONE,       /* a batch, move, spill, restore, copying drop or stop is complete */
     SS_REPORT_FAILED,     /* the rank cannot go on; MESSAGE says why */
-    SS_REPORT_TRACE,      /* bytes of a trace, at the end */
     SS_REPORT_KINDS,
 };
 
@@ -150,7 +149,7 @@ struct ss_report {
     uint32_t token_count;
     const struct ss_report_token *tokens;
     uint32_t message_bytes;
-    const char *message; /* failed, trace; not terminated */
+    const char *message; /* failed; not terminated */
 };
 
 /* Finds the opening of REQUEST while a batch entry is encoded. Never fails for a request whose

@@ -87,8 +87,6 @@ static void send_entry(struct driver *driver, const struct ss_entry *entry)
     driver->last_entry = entry->number;
 }
 
-static void feed(struct driver *driver, const struct ss_event *event);
-
 static void take_token(struct driver *driver, const struct ss_action *action)
 {
     struct group_request *request = &driver->group->requests[action->request - 1];

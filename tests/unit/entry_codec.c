@@ -105,8 +105,7 @@ static const struct ss_report reports[] = {
      .waited_ns = 3,
      .bytes_to_device = 4,
      .bytes_to_host = 5},
-    {.kind = SS_REPORT_FAILED, .rank = 1, .message_bytes = 7, .message = "no disk"},
-    {.kind = SS_REPORT_TRACE, .message_bytes = 3, .message = "a\0b"},
+    {.kind = SS_REPORT_FAILED, .rank = 1, .message_bytes = 7, .message = "no\0disk"},
 };
 
 static size_t encode(const struct ss_entry *entry, uint8_t *buffer)
