@@ -10,6 +10,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 logs=$root/build/logs
 fuzz_seconds=${FUZZ_SECONDS:-10}
+fuzz_seed=${FUZZ_SEED:-1}
 jobs=${JOBS:-$(nproc)}
 
 # Open MPI refuses root and more ranks than cores unless told otherwise.
@@ -143,16 +144,18 @@ built_sources() { # the C files that the release build compiled, outside tests/
         grep -v "^$root/tests/"
 }
 
+# From fixed seeds, so that two runs try much the same; FUZZ_SEED=0 tries something new each time.
 fuzz() {
     build_fuzz || return 1
     local program name corpus
+    local -x LSAN_OPTIONS=suppressions=$root/tests/lsan.txt:print_suppressions=0
     for program in build/fuzz/tests/fuzz_*; do
         [ -x "$program" ] && [ -f "$program" ] || continue
         name=$(basename "$program" | sed 's/^fuzz_//')
         corpus=build/fuzz/corpus/$name
         mkdir -p "$corpus" tests/fuzz/corpus/"$name"
         check "fuzz $name, $fuzz_seconds s" "fuzz-$name" "$program" -max_total_time="$fuzz_seconds" \
-            -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$logs/crash-$name-" \
+            -seed="$fuzz_seed" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$logs/crash-$name-" \
             "$corpus" "tests/fuzz/corpus/$name"
     done
 }
