@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/class.h"
+
 #define SS_PROTOCOL_VERSION 1
 
 /* Limits that do not depend on a configuration; a request over one is refused with its name. */
@@ -38,9 +40,6 @@ enum ss_op {
     SS_OP_SHUTDOWN,
     SS_OPS
 };
-
-/* Urgency, as the client states it; what it means is the policy's affair. */
-enum ss_class { SS_CLASS_REALTIME, SS_CLASS_NORMAL, SS_CLASS_BATCH, SS_CLASSES };
 
 /* Why a request was not answered with what it asked for. */
 enum ss_error_code {

@@ -27,6 +27,7 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
 {
     SS_ASSERT(event->model < controller->model_count);
     SS_ASSERT(event->prompt_tokens > 0 && event->max_tokens > 0);
+    SS_ASSERT(event->class < SS_CLASSES);
     enum ss_end reason = objection(controller, event);
     if (reason != SS_END_KINDS) {
         controller->refused++;
@@ -39,6 +40,7 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
     uint32_t index = ss_sequence_add(controller, event->request, event->model);
     struct ss_sequence *sequence = &controller->sequences[index];
     sequence->arrived_ns = controller->now_ns;
+    sequence->class = event->class;
     sequence->prompt = event->prompt_tokens;
     sequence->tokens_max = event->max_tokens;
     sequence->cold =

@@ -14,7 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/base/class.h"
 #include "engine/base/status.h"
+#include "engine/core/cost.h"
 #include "pipeline/entry/entry.h"
 
 /* A model as the controller sees it: sizes in pages, per stage. */
@@ -27,6 +29,7 @@ struct ss_controller_model {
     uint32_t context_max;                       /* tokens of prompt and answer */
     uint32_t batch_max;                         /* sequences per step */
     bool pinned;                                /* never dropped */
+    struct ss_step_cost cost[SS_STAGES_MAX];    /* on a rank of that stage; zero: unknown */
 };
 
 struct ss_controller_limits {
@@ -59,6 +62,9 @@ struct ss_controller_options {
     struct ss_emulate emulate;
     uint32_t spill_blocks; /* of the host's spill area, in units of the largest KV block; 0: none */
     uint64_t stall_max_ns; /* how long a batch behind a load may stall the others */
+    /* Of one rank's link while all ranks of the group load, before any load was seen; 0: unknown.
+     * What loads show replaces it. */
+    uint64_t link_bytes_per_s;
 };
 
 enum ss_event_kind {
@@ -91,6 +97,7 @@ struct ss_event {
     uint64_t request;       /* arrived, cancelled; the operator's handle for want_load, want_drop */
     uint16_t model;         /* arrived, want_load, want_drop */
     uint16_t rank;          /* rank lost */
+    uint8_t class;          /* arrived: enum ss_class */
     enum ss_end reason;     /* cancelled */
     uint32_t prompt_tokens; /* arrived: 1 at least */
     uint32_t max_tokens;    /* arrived: 1 at least */

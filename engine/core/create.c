@@ -114,6 +114,7 @@ static void set_model(struct ss_model *model, const struct ss_controller_model *
     for (int stage = 0; stage < pp; stage++) {
         model->block_pages[stage] = from->kv_block_pages[stage];
         model->chunk_count[stage] = from->chunk_count[stage];
+        model->cost[stage] = from->cost[stage];
         model->chunks[stage] = *chunks;
         *chunks += from->chunk_count[stage];
         for (uint32_t i = 0; i < from->chunk_count[stage]; i++) {
@@ -302,6 +303,8 @@ static enum ss_status make(struct ss_controller *controller,
     SS_ASSERT(controller->policy);
     controller->block_tokens = options->block_tokens;
     controller->stall_max_ns = options->stall_max_ns;
+    for (int stage = 0; stage < options->pp; stage++)
+        controller->bytes_per_s[stage] = options->link_bytes_per_s;
     controller->blocked_order = SS_NO_ORDER;
     controller->wake_ns = controller->timer_ns = UINT64_MAX;
     for (uint32_t i = 0; i < options->model_count; i++) {

@@ -44,6 +44,7 @@ struct ss_sequence {
     uint64_t handle, order, arrived_ns, first_scheduled_ns;
     uint32_t generation; /* of this place in the table */
     uint8_t state;       /* enum ss_sequence_state; ss_sequence_set() alone changes it */
+    uint8_t class;       /* enum ss_class */
     bool cold;
     uint16_t model, slot;
     uint32_t prompt, tokens_max;
@@ -68,6 +69,7 @@ struct ss_model {
     uint32_t block_pages[SS_STAGES_MAX];
     uint32_t context_max, batch_max;
     bool pinned;
+    struct ss_step_cost cost[SS_STAGES_MAX];
 
     uint32_t chunks_in[SS_CHUNK_STATES]; /* over all stages */
     uint64_t bytes_in[SS_CHUNK_STATES];  /* one rank of each stage */

@@ -166,6 +166,7 @@ static enum ss_status fill(struct ss_live *live, struct ss_ticket *ticket,
     if (!status) {
         set_opening(live, ticket, submit);
         ticket->stream = submit->stream;
+        ticket->class = (uint8_t)submit->class;
         if (submit->deadline_ms)
             ticket->deadline_ns = ticket->arrived_ns + submit->deadline_ms * SS_NS_PER_MS;
         *field = "stop";

@@ -145,6 +145,7 @@ static bool event_of(struct ss_live *live, const struct inbox_item *item, struct
         event->prompt_tokens = ticket->opening.prompt_count;
         event->max_tokens = ticket->opening.length_max - ticket->opening.prompt_count;
         event->deadline_ns = ticket->deadline_ns;
+        event->class = ticket->class;
         return true;
     case SS_OP_LOAD:
     case SS_OP_DROP:

@@ -22,6 +22,7 @@ struct ss_ticket {
     struct ss_reply_to to;
     enum ss_op op; /* submit, or the operator's ops that wait for the controller */
     uint16_t model;
+    uint8_t class; /* enum ss_class */
     bool stream;
     bool stopped; /* a stop string was found, or the client is gone: no more text */
     bool gone;    /* nobody waits for the answer */

@@ -149,6 +149,7 @@ static void play_clients(struct driver *driver)
     while (driver->sent < group->count && driver->sent - driver->answered < group->window) {
         const struct group_request *request = &group->requests[driver->sent];
         struct ss_event event = {.kind = SS_EVENT_ARRIVED,
+                                 .class = SS_CLASS_NORMAL,
                                  .request = ++driver->sent,
                                  .model = request->model,
                                  .prompt_tokens = request->prompt_count,

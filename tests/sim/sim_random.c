@@ -130,6 +130,7 @@ static void arrive(uint32_t index)
         .arrived = true, .accepted = true, .before = run.unanswered, .arrived_ns = run.now_ns};
     run.unanswered++;
     feed(&(struct ss_event){.kind = SS_EVENT_ARRIVED,
+                            .class = SS_CLASS_NORMAL,
                             .request = request->plan.handle,
                             .model = request->model,
                             .prompt_tokens = request->plan.prompt,

@@ -129,6 +129,7 @@ Test(core_controller, requests_are_refused_at_the_door_with_a_reason)
     arrive(1, 0, 10, 7);
     cr_assert_eq(acted(SS_ACTION_REFUSE, 1)->reason, SS_END_TOO_LONG);
     step(&(struct ss_event){.kind = SS_EVENT_ARRIVED,
+                            .class = SS_CLASS_NORMAL,
                             .request = 2,
                             .prompt_tokens = 1,
                             .max_tokens = 1,
@@ -146,6 +147,7 @@ Test(core_controller, a_deadline_ends_a_request)
 {
     open_controller();
     step(&(struct ss_event){.kind = SS_EVENT_ARRIVED,
+                            .class = SS_CLASS_NORMAL,
                             .request = 1,
                             .prompt_tokens = 1,
                             .max_tokens = 9,
