@@ -10,7 +10,7 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
   add_test(NAME fuzz_entry COMMAND fuzz_entry -max_total_time=10 -max_len=4096 -verbosity=0)
 endif()
 
-foreach(test core_page_map core_pool core_policy core_controller core_room)
+foreach(test core_page_map core_pool core_policy core_controller core_room core_watch)
   ss_unit_test(${test} ss_core)
 endforeach()
 

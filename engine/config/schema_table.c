@@ -92,7 +92,7 @@ const struct ss_key ss_keys[] = {
     {"limits.peer_timeout", SS_KEY_TIME, AT(limits.peer_timeout_ns), "10min", NULL, 10 * MS, DAY_NS,
      NULL,
      "a rank that waits longer than this for another, whose load and step it may have to wait for, "
-     "gives the job up"},
+     "gives the job up; so does the controller where no rank reports for so long"},
 
     {"emulate.copy_back", SS_KEY_BOOL, AT(emulate.copy_back), "false", NULL, 0, 0, NULL,
      "for comparison: a drop copies the weights back to the host"},

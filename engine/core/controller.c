@@ -5,6 +5,7 @@
 #include "engine/core/flight.h"
 #include "engine/core/loading.h"
 #include "engine/core/operation.h"
+#include "engine/core/watch.h"
 
 #include "engine/base/clock.h"
 
@@ -16,7 +17,7 @@
 static void take_report(struct ss_controller *controller, const struct ss_report *report)
 {
     uint32_t rank = report->rank;
-    if (rank >= (uint32_t)controller->ranks)
+    if (rank >= (uint32_t)controller->ranks || !ss_watch_take(controller, report))
         return;
     switch (report->kind) {
     case SS_REPORT_CHUNKS:
@@ -34,7 +35,7 @@ static void take_report(struct ss_controller *controller, const struct ss_report
             ss_operation_done(controller, report->number, rank);
         return;
     case SS_REPORT_FAILED:
-        ss_ending_lose(controller);
+        ss_watch_lose(controller, SS_LOSS_FAILED, rank, report->number);
         return;
     case SS_REPORT_KINDS:
         return;
@@ -118,10 +119,10 @@ static void set_timer(struct ss_controller *controller)
 {
     uint32_t index;
     uint64_t at_ns = ss_deadlines_first(&controller->deadlines, &index);
-    uint64_t others[] = {controller->wake_ns,
-                         controller->decide_at_ns ? controller->decide_at_ns : UINT64_MAX,
-                         controller->acknowledge_at_ns ? controller->acknowledge_at_ns : UINT64_MAX,
-                         controller->outbox.cut ? controller->now_ns : UINT64_MAX};
+    uint64_t others[] = {
+        controller->wake_ns, controller->decide_at_ns ? controller->decide_at_ns : UINT64_MAX,
+        controller->acknowledge_at_ns ? controller->acknowledge_at_ns : UINT64_MAX,
+        controller->outbox.cut ? controller->now_ns : UINT64_MAX, ss_watch_due_ns(controller)};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         at_ns = others[i] < at_ns ? others[i] : at_ns;
     if (controller->timer_ns <= controller->now_ns)
@@ -147,6 +148,7 @@ uint32_t ss_controller_step(struct ss_controller *controller, uint64_t now_ns,
         take_event(controller, &events[i]);
         news |= events[i].kind != SS_EVENT_TIMER;
     }
+    ss_watch_look(controller);
     news |= ss_admission_expire(controller);
     if (controller->emulate.poll)
         decide_by_tick(controller, news);

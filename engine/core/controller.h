@@ -62,6 +62,9 @@ struct ss_controller_options {
     struct ss_emulate emulate;
     uint32_t spill_blocks; /* of the host's spill area, in units of the largest KV block; 0: none */
     uint64_t stall_max_ns; /* how long a batch behind a load may stall the others */
+    /* Ranks that owe reports and send none for so long are lost; longer than any load and step. 0:
+     * they are waited for without end. */
+    uint64_t silence_max_ns;
     /* Of one rank's link while all ranks of the group load, before any load was seen; 0: unknown.
      * What loads show replaces it. */
     uint64_t link_bytes_per_s;
@@ -92,6 +95,19 @@ enum ss_end {
     SS_END_KINDS,
 };
 
+/* Why the controller gives its group up. */
+enum ss_loss {
+    SS_LOSS_GAP,     /* a report is missing: a rank's serial numbers jump */
+    SS_LOSS_SILENCE, /* no report for silence_max_ns although some are owed */
+    SS_LOSS_LOAD,    /* a load that nobody cancelled ended with chunks missing */
+    SS_LOSS_TOKEN,   /* a batch was reported without a token that it was to sample */
+    SS_LOSS_FAILED,  /* the rank said so */
+    SS_LOSS_KINDS,
+};
+
+/* For messages: what is wrong with the rank, without its name. */
+const char *ss_loss_text(enum ss_loss loss);
+
 struct ss_event {
     enum ss_event_kind kind;
     uint64_t request;       /* arrived, cancelled; the operator's handle for want_load, want_drop */
@@ -113,6 +129,9 @@ enum ss_action_kind {
     SS_ACTION_TIMER,        /* call again with SS_EVENT_TIMER at AT_NS; replaces an earlier one */
     SS_ACTION_CONTROL_DONE, /* the operator's REQUEST is done (OK) or was refused (not OK) */
     SS_ACTION_DRAINED,
+    SS_ACTION_LOST, /* RANK cannot be relied on, for LOSS, seen at entry (or, gap: report) NUMBER:
+                       all was answered, and no entry follows. Not for what SS_EVENT_RANK_LOST told
+                       the controller */
 };
 
 struct ss_action {
@@ -124,6 +143,9 @@ struct ss_action {
     enum ss_end reason;
     bool ok;
     bool cold; /* end: its model was not wholly resident when the request arrived */
+    uint16_t rank;
+    enum ss_loss loss;
+    uint64_t number;
     uint64_t at_ns;
     uint64_t first_scheduled_ns; /* end: when its first batch was sent; 0 if never */
 };

@@ -303,6 +303,7 @@ static enum ss_status make(struct ss_controller *controller,
     SS_ASSERT(controller->policy);
     controller->block_tokens = options->block_tokens;
     controller->stall_max_ns = options->stall_max_ns;
+    controller->silence_max_ns = options->silence_max_ns;
     for (int stage = 0; stage < options->pp; stage++)
         controller->bytes_per_s[stage] = options->link_bytes_per_s;
     controller->blocked_order = SS_NO_ORDER;
@@ -323,6 +324,9 @@ static enum ss_status make(struct ss_controller *controller,
         status = make_flights(controller);
     if (status == SS_OK)
         status = make_outbox(controller, options);
+    if (status == SS_OK)
+        status = take(controller, &controller->last_reports, (size_t)controller->ranks,
+                      sizeof *controller->last_reports, "ranks");
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/core/flight.h"
 
 #include "engine/core/ending.h"
+#include "engine/core/watch.h"
 
 struct ss_flight *ss_flight_place(struct ss_controller *controller)
 {
@@ -107,7 +108,7 @@ void ss_flight_tokens(struct ss_controller *controller, const struct ss_report *
             continue;
         const struct ss_report_token *token = token_of(report, part->slot);
         if (!token) { /* it would never go on */
-            ss_ending_lose(controller);
+            ss_watch_lose(controller, SS_LOSS_TOKEN, report->rank, report->number);
             return;
         }
         sequence->reported++;

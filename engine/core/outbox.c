@@ -29,6 +29,9 @@ static void put_outcome(struct ss_outbox *outbox, const struct ss_outcome *outco
     outbox->actions[outbox->count++] = (struct ss_action){
         .kind = (enum ss_action_kind)outcome->kind,
         .request = outcome->request,
+        .number = outcome->request,
+        .rank = outcome->rank,
+        .loss = (enum ss_loss)outcome->loss,
         .token = outcome->token,
         .count = outcome->count,
         .reason = (enum ss_end)outcome->reason,

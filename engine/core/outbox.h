@@ -10,10 +10,11 @@
 #include "engine/core/controller.h"
 
 struct ss_outcome {
-    uint64_t request, first_scheduled_ns;
+    uint64_t request, first_scheduled_ns; /* request: of a loss, its number */
     int32_t token;
     uint32_t count;
-    uint8_t kind, reason;
+    uint8_t kind, reason, loss;
+    uint16_t rank;
     bool ok, cold;
 };
 

@@ -1,9 +1,9 @@
 /* What ranks say of loads, taken together: a chunk counts when all tensor-parallel ranks hold it.
  */
 #include "engine/base/clock.h"
-#include "engine/core/ending.h"
 #include "engine/core/loading.h"
 #include "engine/core/model.h"
+#include "engine/core/watch.h"
 
 void ss_loading_arrived(struct ss_controller *controller, uint64_t number, uint32_t rank,
                         uint32_t count, bool ended)
@@ -60,6 +60,16 @@ static uint32_t ready_of(const struct ss_controller *controller, const struct ss
     return ready;
 }
 
+/* The first rank of the stage that has not all chunks of its part. */
+static uint32_t first_short(const struct ss_controller *controller, const struct ss_load *load,
+                            uint16_t stage)
+{
+    uint32_t rank = (uint32_t)(stage * controller->tp);
+    while (load->counts[rank] == load->parts[stage].count)
+        rank++;
+    return rank;
+}
+
 /* Forgets the chunks of a stage that the load did not bring everywhere. Ranks count those that they
  * hold, so they are told of all. */
 static void drop_rest(struct ss_controller *controller, struct ss_load *load, uint16_t stage)
@@ -100,7 +110,8 @@ static bool settle(struct ss_controller *controller, struct ss_load *load)
                             ss_outbox_bytes(part->count - ready, sizeof(struct ss_placement))))
             return false;
         if (ready < part->count && !load->cancelled) {
-            ss_ending_lose(controller); /* a rank that cannot load cannot go on */
+            ss_watch_lose(controller, SS_LOSS_LOAD, first_short(controller, load, stage),
+                          load->number);
             return false;
         }
         drop_rest(controller, load, stage);

@@ -200,6 +200,10 @@ struct ss_controller {
     uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
     uint64_t next_order, turn, round;
     bool draining, stopped, lost;
+    uint64_t *last_reports; /* by rank: serial number of the latest report */
+    uint64_t heard_ns;      /* when the latest report came, or was first owed */
+    uint64_t silence_max_ns;
+    bool owing;            /* entries were under way at the end of the latest step */
     uint64_t wake_ns;      /* when something may be decided that cannot now */
     uint64_t timer_ns;     /* the timer the driver was last given */
     uint64_t decide_at_ns; /* emulated polling: the tick at which events are looked at; 0: none */

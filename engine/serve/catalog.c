@@ -249,6 +249,7 @@ void ss_catalog_controller_options(const struct ss_catalog *catalog,
                     .wait_whole_load = config->emulate.wait_whole_load,
                     .poll = config->emulate.poll},
         .stall_max_ns = config->limits.stall_max_ns,
+        .silence_max_ns = config->limits.peer_timeout_ns,
     };
     for (int stage = 0; stage < catalog->pp; stage++) {
         options->pool_pages[stage] =

@@ -74,6 +74,11 @@ static void carry_out(struct ss_live *live, const struct ss_action *action)
     case SS_ACTION_DRAINED:
         stop_ranks(live);
         return;
+    case SS_ACTION_LOST:
+        SS_ERROR("rank %u is lost: %s (%" PRIu64 ")", action->rank, ss_loss_text(action->loss),
+                 action->number);
+        ss_live_fail(live);
+        return;
     }
 }
 

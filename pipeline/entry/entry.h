@@ -139,6 +139,7 @@ struct ss_report_token {
 struct ss_report {
     enum ss_report_kind kind;
     uint16_t rank;
+    uint64_t serial; /* counts the rank's reports from 1, without gaps; 0: it does not count */
     uint64_t number;
     uint32_t count;
     uint64_t at_ns;                 /* when it became so, on the rank's clock */

@@ -12,6 +12,7 @@ enum ss_status ss_report_encode(const struct ss_report *report, void *buffer, si
     ss_put(&writer, SS_MESSAGE_REPORT, 1);
     ss_put(&writer, report->kind, 1);
     ss_put(&writer, report->rank, 2);
+    ss_put(&writer, report->serial, 8);
     ss_put(&writer, report->number, 8);
     ss_put(&writer, report->count, 4);
     ss_put(&writer, report->at_ns, 8);
@@ -61,6 +62,7 @@ static const char *get_report(struct ss_message_reader *reader, struct ss_entry_
     if ((unsigned)report->kind >= SS_REPORT_KINDS)
         return "its kind is unknown";
     report->rank = (uint16_t)ss_get(reader, 2);
+    report->serial = ss_get(reader, 8);
     report->number = ss_get(reader, 8);
     report->count = (uint32_t)ss_get(reader, 4);
     report->at_ns = ss_get(reader, 8);

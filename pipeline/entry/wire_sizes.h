@@ -8,8 +8,8 @@
  *     spill    slot:2 spill_block:4 block_count:4
  *     restore  slot:2 spill_block:4 block_count:4 pages
  *     close    slots                              stop
- *   report: 'r' kind:1 rank:2 number:8 count:4 at:8 started:8 waited:8 to_device:8 to_host:8
- *           tokens message
+ *   report: 'r' kind:1 rank:2 serial:8 number:8 count:4 at:8 started:8 waited:8 to_device:8
+ *           to_host:8 tokens message
  * Arrays are a count of 4 bytes and the elements; openings have no count, they are as many as the
  * sequences that open. */
 #ifndef SS_ENTRY_WIRE_SIZES_H

@@ -157,9 +157,12 @@ void ss_rank_post_report(void *user, const struct ss_report *report)
 {
     struct ss_rank_reporter *reporter = user;
     struct ss_link *link = reporter->link;
+    struct ss_report numbered = *report;
     size_t bytes;
     pthread_mutex_lock(&reporter->lock);
-    enum ss_status status = ss_report_encode(report, reporter->buffer, reporter->bytes_max, &bytes);
+    numbered.serial = ++reporter->serial;
+    enum ss_status status =
+        ss_report_encode(&numbered, reporter->buffer, reporter->bytes_max, &bytes);
     if (!status)
         status = link->table->post(link, CONTROLLER_RANK, reporter->buffer, bytes);
     pthread_mutex_unlock(&reporter->lock);

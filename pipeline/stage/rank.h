@@ -48,8 +48,9 @@ SS_MUST_CHECK enum ss_status ss_rank_ask_drain(struct ss_rank *rank);
 struct ss_rank_reporter {
     struct ss_link *link;
     atomic_bool lost;
-    pthread_mutex_t lock; /* guards the buffer */
+    pthread_mutex_t lock; /* guards the buffer and the serial number */
     unsigned char *buffer;
+    uint64_t serial; /* of the latest report */
     size_t bytes_max;
 };
 

@@ -126,6 +126,11 @@ static void carry_out(struct driver *driver, const struct ss_action *action)
     }
     case SS_ACTION_CONTROL_DONE:
         return;
+    case SS_ACTION_LOST:
+        abandon(driver->group,
+                ss_fail(SS_PEER_LOST, "rank %u is lost: %s (%llu)", action->rank,
+                        ss_loss_text(action->loss), (unsigned long long)action->number));
+        return;
     }
 }
 

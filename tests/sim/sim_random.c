@@ -99,6 +99,10 @@ static void act(void *user, const struct ss_action *action)
         run.controls_done++;
         return;
     }
+    if (action->kind == SS_ACTION_LOST) {
+        fail(ss_loss_text(action->loss), action->number);
+        return;
+    }
     struct fate *fate = &run.fates[action->request - 1000];
     const struct scenario_request *request = &run.scenario.requests[action->request - 1000];
     if (action->kind == SS_ACTION_TOKEN) {

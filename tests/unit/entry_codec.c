@@ -95,7 +95,7 @@ static const struct ss_entry entries[] = {
 static const struct ss_report_token tokens[] = {{1, SS_ENDING_NONE, 5}, {2, SS_ENDING_EOS, -3}};
 
 static const struct ss_report reports[] = {
-    {.kind = SS_REPORT_CHUNKS, .rank = 3, .number = 4, .count = 5, .at_ns = 6},
+    {.kind = SS_REPORT_CHUNKS, .rank = 3, .serial = 1ull << 40, .number = 4, .count = 5, .at_ns = 6},
     {.kind = SS_REPORT_LOAD_ENDED, .number = UINT64_MAX, .count = UINT32_MAX},
     {.kind = SS_REPORT_TOKENS, .number = 9, .token_count = COUNT(tokens), .tokens = tokens},
     {.kind = SS_REPORT_DONE,
@@ -188,6 +188,7 @@ Test(entry_codec, reports_come_back)
         cr_assert_eq(ss_report_decode(buffer, bytes, storage, &report), SS_OK);
         cr_assert_eq(report.kind, reports[i].kind);
         cr_assert_eq(report.rank, reports[i].rank);
+        cr_assert_eq(report.serial, reports[i].serial);
         cr_assert_eq(report.number, reports[i].number);
         cr_assert_eq(report.count, reports[i].count);
         cr_assert_eq(report.at_ns, reports[i].at_ns);

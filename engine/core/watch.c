@@ -1,0 +1,88 @@
+#include "engine/core/watch.h"
+
+#include "engine/core/ending.h"
+#include "engine/core/operation.h"
+
+void ss_watch_lose(struct ss_controller *controller, enum ss_loss loss, uint32_t rank,
+                   uint64_t number)
+{
+    if (controller->lost)
+        return;
+    ss_ending_lose(controller);
+    ss_outbox_outcome(&controller->outbox, (struct ss_outcome){.kind = SS_ACTION_LOST,
+                                                               .request = number,
+                                                               .rank = (uint16_t)rank,
+                                                               .loss = (uint8_t)loss});
+}
+
+bool ss_watch_take(struct ss_controller *controller, const struct ss_report *report)
+{
+    uint64_t *last = &controller->last_reports[report->rank];
+    controller->heard_ns = controller->now_ns;
+    if (report->serial == 0)
+        return true;
+    if (report->serial <= *last)
+        return false;
+    if (report->serial > *last + 1) {
+        ss_watch_lose(controller, SS_LOSS_GAP, report->rank, *last + 1);
+        return false;
+    }
+    *last = report->serial;
+    return true;
+}
+
+/* The oldest entry that some rank has not reported, and the first such rank. */
+struct debt {
+    uint64_t number;
+    uint32_t rank;
+};
+
+static void owe(struct debt *debt, uint64_t number, const bool *done, int ranks)
+{
+    if (number == 0 || (debt->number != 0 && debt->number < number))
+        return;
+    for (int rank = 0; rank < ranks; rank++)
+        if (!done[rank]) {
+            *debt = (struct debt){.number = number, .rank = (uint32_t)rank};
+            return;
+        }
+}
+
+void ss_watch_look(struct ss_controller *controller)
+{
+    struct debt debt = {0};
+    if (controller->silence_max_ns == 0 || !controller->owing || controller->stopped ||
+        controller->now_ns - controller->heard_ns < controller->silence_max_ns)
+        return;
+    for (uint32_t i = 0; i < controller->limits.batches_in_flight; i++)
+        owe(&debt, controller->flights[i].number, controller->flights[i].done, controller->ranks);
+    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
+        owe(&debt, controller->loads[i].number, controller->loads[i].ended, controller->ranks);
+    for (int i = 0; i < SS_OPERATIONS_MAX; i++)
+        owe(&debt, controller->operations[i].number, controller->operations[i].done,
+            controller->ranks);
+    ss_watch_lose(controller, SS_LOSS_SILENCE, debt.rank, debt.number);
+}
+
+uint64_t ss_watch_due_ns(struct ss_controller *controller)
+{
+    bool owes = controller->flights_now + controller->loads_now + controller->operations_now > 0;
+    if (owes && !controller->owing)
+        controller->heard_ns = controller->now_ns;
+    controller->owing = owes;
+    if (!owes || controller->silence_max_ns == 0 || controller->lost || controller->stopped)
+        return UINT64_MAX;
+    return controller->heard_ns + controller->silence_max_ns;
+}
+
+const char *ss_loss_text(enum ss_loss loss)
+{
+    static const char *const texts[SS_LOSS_KINDS] = {
+        [SS_LOSS_GAP] = "one of its reports is missing",
+        [SS_LOSS_SILENCE] = "no rank reported anything for too long, and it owes the oldest entry",
+        [SS_LOSS_LOAD] = "it ended a load that nobody cancelled with chunks missing",
+        [SS_LOSS_TOKEN] = "it reported a batch without one of its tokens",
+        [SS_LOSS_FAILED] = "it reported that it cannot go on",
+    };
+    return texts[loss];
+}
