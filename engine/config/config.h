@@ -79,6 +79,7 @@ struct ss_config {
     } limits;
     struct {
         bool copy_back, wait_whole_load, poll;
+        uint32_t models_max; /* 0: no limit */
     } emulate;
     char *policy; /* "lru" */
     bool deterministic;

@@ -100,6 +100,8 @@ const struct ss_key ss_keys[] = {
      "for comparison: no step before all ranks acknowledged the whole load"},
     {"emulate.poll", SS_KEY_BOOL, AT(emulate.poll), "false", NULL, 0, 0, NULL,
      "for comparison: decisions every 10 ms only, acknowledgements seen every 20 ms"},
+    {"emulate.models", SS_KEY_U32, AT(emulate.models_max), "0", NULL, 0, 65534, NULL,
+     "for comparison: so many models in at once at most, whatever the pool; 0: bytes decide"},
 
     {"policy", SS_KEY_CHOICE, AT(policy), "lru", NULL, 0, 0, "lru",
      "which request goes first and which model makes room: `lru` is oldest request, least recently "

@@ -48,6 +48,9 @@ struct ss_emulate {
     bool copy_back;       /* a drop copies the weights to the host and waits for that */
     bool wait_whole_load; /* no batch before all ranks acknowledged the whole load */
     bool poll;            /* decisions only every 10 ms, load acknowledgements seen every 20 ms */
+    /* So many models at most, whatever the pool: one is dropped for each that comes, and where the
+     * pool has room for one more, its copy back and the load go on together. 0: bytes decide. */
+    uint32_t models_max;
 };
 
 struct ss_controller_options {

@@ -25,6 +25,20 @@ static uint64_t pages_of(const struct ss_controller_model *model, int stage)
     return pages;
 }
 
+/* Pinned models stay, and one place more serves the others in turn. */
+static enum ss_status check_count(const struct ss_controller_options *options)
+{
+    uint32_t pinned = 0, most = options->emulate.models_max;
+    for (uint32_t i = 0; i < options->model_count; i++)
+        pinned += options->models[i].pinned;
+    if (most == 0 || pinned < most || (pinned == most && pinned == options->model_count))
+        return SS_OK;
+    return ss_fail(SS_INVALID,
+                   "emulate.models is %" PRIu32 ", but %" PRIu32
+                   " models are pinned: more than that, or 0 for no limit",
+                   most, pinned);
+}
+
 /* Whatever else is dropped, pinned models stay, and the model needs itself and one sequence. */
 static enum ss_status check_fit(const struct ss_controller_options *options,
                                 const struct ss_controller_model *model)
@@ -95,7 +109,7 @@ static enum ss_status check(const struct ss_controller_options *options)
     for (int stage = 0; stage < options->pp; stage++)
         if (options->pool_pages[stage] == 0)
             return ss_fail(SS_INVALID, "stage %d has a pool of no pages", stage);
-    enum ss_status status = SS_OK;
+    enum ss_status status = check_count(options);
     for (uint32_t i = 0; i < options->model_count && status == SS_OK; i++)
         status = check_model(options, &options->models[i]);
     return status;

@@ -143,8 +143,8 @@ static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t 
     for (int stage = 0; stage < controller->pp; stage++)
         claim.need[stage] =
             model->pages_in[stage][SS_CHUNK_ABSENT] + blocks * model->block_pages[stage];
-    if (model->chunks_in[SS_CHUNK_DROPPING] == 0 && ss_room_make(controller, &claim) &&
-        start_load(controller, index))
+    if (model->chunks_in[SS_CHUNK_DROPPING] == 0 && ss_room_count_models(controller, &claim) &&
+        ss_room_make(controller, &claim) && start_load(controller, index))
         return true;
     controller->blocked_order = order;
     for (int stage = 0; stage < controller->pp; stage++)

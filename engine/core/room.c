@@ -155,6 +155,24 @@ bool ss_room_make(struct ss_controller *controller, const struct ss_claim *given
     return !is_short(controller, &claim, nothing);
 }
 
+bool ss_room_count_models(struct ss_controller *controller, const struct ss_claim *claim)
+{
+    if (controller->emulate.models_max == 0)
+        return true;
+    uint32_t in = 0;
+    for (uint32_t i = controller->first_resident; i != SS_NONE;
+         i = controller->models[i].resident_next)
+        in += i != claim->model && controller->models[i].chunks_in[SS_CHUNK_DROPPING] == 0;
+    while (in >= controller->emulate.models_max) {
+        struct ss_policy_model view;
+        uint32_t victim = best_model(controller, claim, &view);
+        if (victim == SS_NONE || !ss_loading_drop(controller, (uint16_t)victim))
+            return false;
+        in--;
+    }
+    return true;
+}
+
 static void name_move(const struct ss_controller *controller, uint16_t stage,
                       const struct ss_page_range *range, uint32_t from, uint32_t to,
                       struct ss_page_move *move)

@@ -20,6 +20,10 @@ struct ss_claim {
  * ranks report. */
 bool ss_room_make(struct ss_controller *controller, const struct ss_claim *claim);
 
+/* With emulate.models_max: drops models until the claim's may come in beside those that stay. False
+ * where that cannot be now. */
+bool ss_room_count_models(struct ss_controller *controller, const struct ss_claim *claim);
+
 /* Moves ranges of a stage's pool so that NEED free pages are contiguous, with move entries. False
  * where that cannot be now. */
 bool ss_room_compact(struct ss_controller *controller, uint16_t stage, uint32_t need);

@@ -99,6 +99,9 @@ static void draw_group(struct scenario *scenario)
     for (uint32_t i = 0; i < options->model_count; i++)
         draw_model(scenario, i);
     draw_pools(scenario);
+    options->emulate.models_max = one_in(scenario, 6) ? (uint32_t)between(scenario, 1, 3) : 0;
+    for (uint32_t i = 0; i < options->model_count && options->emulate.models_max > 0; i++)
+        options->emulate.models_max += scenario->models[i].pinned;
 }
 
 static void draw_costs(struct scenario *scenario)

@@ -39,6 +39,20 @@ Test(core_room, copy_back_waits_for_the_copy)
     cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 2);
 }
 
+Test(core_room, counting_models_drops_one_for_each_that_comes)
+{
+    options.emulate.copy_back = true;
+    options.emulate.models_max = 2;
+    options.pool_pages[0] = 3 * MODEL_PAGES + 8;
+    open_controller();
+    warm(0, 1);
+    warm(1, 2);
+    arrive(3, 2, 5, 3);
+    cr_assert_eq(sent(SS_ENTRY_DROP, 0)->model, 0, "there is room, but two are in");
+    cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 2, "while the copy back goes on");
+    cr_assert_eq(view().drops, 1);
+}
+
 /* Loads nobody wants stop where another model waits; a chunk that one rank lacks counts for none.
  */
 Test(core_room, an_unwanted_load_is_cancelled_and_what_is_not_whole_is_dropped)
