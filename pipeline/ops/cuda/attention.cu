@@ -1,29 +1,11 @@
-/* Causal attention over paged keys and values: one block takes one query head of one row, in spans
- * of positions from 0 on, with the running softmax of Milakov and Gimelshein ("Online normalizer
- * calculation for softmax", arXiv 1805.02867). The order of every sum depends on the row's position
- * alone, and memory does not grow with the context. */
-#include "pipeline/ops/cuda/elements.cuh"
+/* Causal attention over paged keys and values, row by row: one block takes one query head of one
+ * row, in spans of positions from 0 on, with the running softmax of Milakov and Gimelshein ("Online
+ * normalizer calculation for softmax", arXiv 1805.02867). The order of every sum depends on the
+ * row's position alone, and memory does not grow with the context. */
+#include "pipeline/ops/cuda/attention.cuh"
 
 #define THREADS 256
 #define SPAN    THREADS /* positions at a time: a thread scores one */
-
-/* The call, as kernels take it. */
-struct context {
-    const int *positions, *sequence_of, *blocks;
-    unsigned blocks_stride, heads, layer;
-    struct ss_kv_layout kv;
-    float scale;
-};
-
-template <typename T>
-static __device__ T *place_of(const struct context &c, unsigned sequence, unsigned position)
-{
-    unsigned long long page =
-        (unsigned long long)
-            c.blocks[(size_t)sequence * c.blocks_stride + position / c.kv.block_tokens];
-    T *layer = (T *)(c.kv.pool + page * c.kv.page_bytes + c.layer * c.kv.layer_bytes);
-    return layer + (size_t)(position % c.kv.block_tokens) * c.kv.kv_heads * c.kv.head_dim;
-}
 
 template <typename T> static __global__ void write_kv(const T *qkv, const struct context c)
 {
@@ -83,6 +65,8 @@ static __global__ void attend(T *out, const T *qkv, const struct context c)
     unsigned row = blockIdx.x, head = blockIdx.y, dim = c.kv.head_dim, thread = threadIdx.x;
     unsigned kv_head = head / (c.heads / c.kv.kv_heads), across = dim / WIDTH;
     unsigned sequence = (unsigned)c.sequence_of[row], length = (unsigned)c.positions[row] + 1;
+    if (c.rows_of(sequence) >= c.tiled_rows_min)
+        return;
     size_t values_at = c.kv.layer_bytes / 2 / sizeof(T);
     struct share<T, WIDTH> mine = {
         thread % across *WIDTH, thread / across, THREADS / across,
@@ -134,19 +118,30 @@ extern "C" enum ss_status ss_cuda_attention(struct ss_ops *ops, struct ss_stream
                        kv->head_dim, SS_CUDA_HEAD_DIM_MAX);
     if (step->rows == 0)
         return SS_OK;
+    uint32_t longest = step->rows_max_per_sequence;
+    bool tiled = longest >= SS_CUDA_TILED_ROWS_MIN && ss_cuda_tiles_fit(kv->head_dim);
+    /* Where all sequences are equally long, none is left for the rows. */
+    bool by_row = !tiled || step->rows != longest * step->sequences;
     struct context c = {(const int *)step->positions,
                         (const int *)step->sequence_of,
+                        (const int *)step->row_begin,
                         (const int *)step->blocks,
                         step->blocks_stride,
                         heads,
                         layer,
+                        tiled ? SS_CUDA_TILED_ROWS_MIN : UINT32_MAX,
                         *kv,
                         scale};
     return launch_by_type(ops, "attention", [&](auto type) {
         using T = decltype(type);
         dim3 parts(step->rows, (kv->kv_heads * kv->head_dim + THREADS - 1) / THREADS);
         write_kv<T><<<parts, THREADS, 0, native(stream)>>>((const T *)qkv, c);
+        if (tiled)
+            ss_cuda_attend_tiled<T>((T *)out, (const T *)qkv, c, step->sequences, longest,
+                                    native(stream));
         dim3 grid(step->rows, heads);
+        if (!by_row)
+            return;
         if (kv->head_dim % 8 == 0)
             attend<T, 8><<<grid, THREADS, 0, native(stream)>>>((T *)out, (const T *)qkv, c);
         else

@@ -30,8 +30,9 @@ static const struct ss_ops_table table_f16 = TABLE(SS_F16), table_bf16 = TABLE(S
 
 static enum ss_status load_kernels(struct ss_device *device)
 {
-    int (*const loads[])(void) = {ss_cuda_load_rows, ss_cuda_load_tokens, ss_cuda_load_norms,
-                                  ss_cuda_load_attention, ss_cuda_load_sample};
+    int (*const loads[])(void) = {
+        ss_cuda_load_rows,      ss_cuda_load_tokens,          ss_cuda_load_norms,
+        ss_cuda_load_attention, ss_cuda_load_attention_tiled, ss_cuda_load_sample};
     enum ss_status status = ss_cuda_begin(device, "load kernels");
     for (size_t i = 0; i < sizeof loads / sizeof *loads && !status; i++)
         status = ss_cuda_check(device, loads[i](), "load kernels: cudaFuncGetAttributes");

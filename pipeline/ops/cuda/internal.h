@@ -83,6 +83,7 @@ int ss_cuda_load_rows(void);
 int ss_cuda_load_tokens(void);
 int ss_cuda_load_norms(void);
 int ss_cuda_load_attention(void);
+int ss_cuda_load_attention_tiled(void);
 int ss_cuda_load_sample(void);
 
 #endif
