@@ -15,7 +15,7 @@
 
 static const struct ss_seen *seen(const struct ss_reading *r, const char *path)
 {
-    int index = ss_key_find(path);
+    int index = ss_key_find(r->schema, path);
 
     SS_ASSERT(index >= 0);
     return &r->seen[index];
@@ -29,7 +29,7 @@ static bool is_set(const struct ss_reading *r, const char *path)
 /* True when PATH has a value to reason with: its default, or one that was not noted as wrong. */
 static bool is_good(const struct ss_reading *r, const char *path)
 {
-    const struct ss_key *key = &ss_keys[ss_key_find(path)];
+    const struct ss_key *key = &r->schema->keys[ss_key_find(r->schema, path)];
 
     if (seen(r, path)->wrong)
         return false;
@@ -57,7 +57,7 @@ static bool is_cuda(const struct ss_config *config)
 
 void ss_fill_defaults(struct ss_reading *r)
 {
-    struct ss_config *config = r->config;
+    struct ss_config *config = r->base;
     bool cuda = is_cuda(config);
 
     if (config->device.page_bytes == 0)
@@ -86,7 +86,7 @@ static void check_cpu_only(struct ss_reading *r)
         "device.profile.memory_bandwidth", "device.profile.flops", "device.profile.overhead",
     };
 
-    if (!is_cuda(r->config))
+    if (!is_cuda(r->base))
         return;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (is_set(r, paths[i]))
@@ -98,8 +98,10 @@ static void check_profile(struct ss_reading *r)
     static const char *const paths[] = {"device.profile.memory_bandwidth", "device.profile.flops"};
     static const char *const examples[] = {"3TB/s", "700TFLOP/s"};
 
-    if (is_cuda(r->config) || !is_good(r, "device.compute") ||
-        strcmp(r->config->device.compute, "paced") != 0 || ss_yaml_cut(r->yaml))
+    const struct ss_config *config = r->base;
+
+    if (is_cuda(config) || !is_good(r, "device.compute") ||
+        strcmp(config->device.compute, "paced") != 0 || ss_yaml_cut(r->yaml))
         return;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (!is_set(r, paths[i]))
@@ -109,7 +111,7 @@ static void check_profile(struct ss_reading *r)
 
 static void check_memory(struct ss_reading *r)
 {
-    const struct ss_config *config = r->config;
+    const struct ss_config *config = r->base;
     char page[32], piece[32], pool[32];
     size_t page_bytes = config->device.page_bytes;
 
@@ -146,7 +148,7 @@ static void check_at_most(struct ss_reading *r, const char *path, uint32_t left,
 
 static void check_limits(struct ss_reading *r)
 {
-    const struct ss_config *config = r->config;
+    const struct ss_config *config = r->base;
 
     check_at_most(r, "limits.batch", config->limits.batch_max, "limits.slots",
                   config->limits.slots_max);
@@ -175,6 +177,7 @@ static void check_file(struct ss_reading *r, const char *path, const char *file)
 
 static void check_curve(struct ss_reading *r)
 {
+    const struct ss_config *config = r->base;
     static const char secret[] = "server.curve.secret_key_file";
     static const char clients[] = "server.curve.client_keys_file";
 
@@ -182,28 +185,30 @@ static void check_curve(struct ss_reading *r)
         note(r, secret, "found without %s, expected both: no client would be let in", clients);
     if (is_set(r, clients) && !is_set(r, secret) && !ss_yaml_cut(r->yaml))
         note(r, clients, "found without %s, expected both: nothing would be encrypted", secret);
-    check_file(r, secret, r->config->server.curve_secret_key_file);
-    check_file(r, clients, r->config->server.curve_client_keys_file);
+    check_file(r, secret, config->server.curve_secret_key_file);
+    check_file(r, clients, config->server.curve_client_keys_file);
 }
 
 static void check_endpoints(struct ss_reading *r)
 {
-    const struct ss_config *config = r->config;
+    const struct ss_config *config = r->base;
 
-    for (int i = 0; i < config->server.endpoint_count; i++) {
-        for (int j = 0; j < i; j++) {
+    char *const *endpoints = config->server.endpoints.items;
+
+    for (uint64_t i = 0; i < config->server.endpoints.count; i++) {
+        for (uint64_t j = 0; j < i; j++) {
             char found[SS_QUOTE_BYTES];
 
-            if (strcmp(config->server.endpoints[i], config->server.endpoints[j]) == 0)
+            if (strcmp(endpoints[i], endpoints[j]) == 0)
                 note(r, "server.endpoints", "found %s twice, expected it once",
-                     ss_quote(config->server.endpoints[i], found, sizeof found));
+                     ss_quote(endpoints[i], found, sizeof found));
         }
     }
 }
 
 static void check_trace(struct ss_reading *r)
 {
-    const char *trace = r->config->trace, *slash;
+    const char *trace = ((const struct ss_config *)r->base)->trace, *slash;
     char folder[4096], found[SS_QUOTE_BYTES * 3];
     struct stat info;
 
@@ -228,5 +233,5 @@ void ss_check(struct ss_reading *r)
     check_endpoints(r);
     check_curve(r);
     check_trace(r);
-    ss_check_models(r);
+    check_file(r, "profile", ((const struct ss_config *)r->base)->profile);
 }

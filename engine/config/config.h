@@ -13,8 +13,9 @@
 #include <stdio.h>
 
 #include "engine/base/status.h"
+#include "engine/config/schema.h"
 
-#define SS_MODELS_MAX      4096
+#define SS_MODELS_MAX      65535 /* entries name a model with 16 bits */
 #define SS_ENDPOINTS_MAX   8
 #define SS_CLIENT_KEYS_MAX 64
 
@@ -30,7 +31,10 @@ struct ss_config_model {
     uint32_t context_max; /* tokens of prompt and answer; 0: the model's own maximum */
     uint32_t batch_max;   /* sequences per step; 0: limits.batch_max */
     bool pin;             /* never dropped; loaded at start */
+    uint32_t count;       /* synthetic: so many alike, NAME-0, NAME-1, ...; 0: one, called NAME */
     int line;             /* in the file, for later checks */
+    int entry;            /* index in the file's list: models of one count share it */
+    int alike;            /* index of the first model of its entry: the same but for the seed */
 };
 
 struct ss_config {
@@ -57,8 +61,7 @@ struct ss_config {
         size_t spill_bytes; /* of each rank, for KV of sequences set aside */
     } arena;
     struct {
-        char *endpoints[SS_ENDPOINTS_MAX];
-        int endpoint_count;
+        struct ss_texts endpoints;
         size_t frame_bytes_max;
         int clients_max;
         size_t client_buffer_bytes_max; /* replies waiting for one slow client */
@@ -84,6 +87,7 @@ struct ss_config {
     char *policy; /* "lru" */
     bool deterministic;
     uint32_t kv_block_tokens;
+    char *profile;   /* what the machine's links and computing are worth; null: unknown */
     char *trace;     /* file for a Chrome trace; null: none */
     char *log_level; /* "debug", "info", "warning", "error" */
     int model_count;
@@ -95,6 +99,8 @@ struct ss_config {
 SS_MUST_CHECK enum ss_status ss_config_read(const char *path, FILE *mistakes,
                                             struct ss_config **out);
 void ss_config_destroy(struct ss_config *config);
+
+extern const struct ss_schema ss_config_schema;
 
 /* Writes the reference of all keys to STREAM: the table of configs/README.md, in Markdown. */
 void ss_config_print_keys(FILE *stream);

@@ -1,4 +1,4 @@
-/* The list of keys, as configs/README.md has it. */
+/* The list of keys, as the READMEs have it. */
 #include <string.h>
 
 #include "engine/config/config.h"
@@ -26,14 +26,14 @@ static void print_type(const struct ss_key *key, FILE *stream)
         fprintf(stream, "%s", expected + (strncmp(expected, "a ", 2) == 0 ? 2 : 0));
 }
 
-void ss_config_print_keys(FILE *stream)
+void ss_schema_print(const struct ss_schema *schema, FILE *stream)
 {
     fprintf(stream, "| key | value | default | meaning |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < ss_key_count; i++) {
-        fprintf(stream, "| `%s` | ", ss_keys[i].path);
-        print_type(&ss_keys[i], stream);
+    for (size_t i = 0; i < schema->key_count; i++) {
+        fprintf(stream, "| `%s` | ", schema->keys[i].path);
+        print_type(&schema->keys[i], stream);
         fprintf(stream, " | ");
-        print_default(&ss_keys[i], stream);
-        fprintf(stream, " | %s |\n", ss_keys[i].meaning);
+        print_default(&schema->keys[i], stream);
+        fprintf(stream, " | %s |\n", schema->keys[i].meaning);
     }
 }

@@ -11,9 +11,30 @@ bool ss_key_required(const struct ss_key *key)
     return key->fallback == NULL && key->note == NULL;
 }
 
-bool ss_key_of_model(const struct ss_key *key)
+bool ss_key_of_item(const struct ss_key *key)
 {
-    return strncmp(key->path, SS_MODELS_PATH ".", strlen(SS_MODELS_PATH ".")) == 0;
+    return strstr(key->path, "[].") != NULL;
+}
+
+bool ss_key_is_list(enum ss_key_type type)
+{
+    return ss_key_item_type(type) != type;
+}
+
+enum ss_key_type ss_key_item_type(enum ss_key_type type)
+{
+    switch (type) {
+    case SS_KEY_ENDPOINTS:
+        return SS_KEY_ENDPOINT;
+    case SS_KEY_TEXTS:
+        return SS_KEY_TEXT;
+    case SS_KEY_REALS:
+        return SS_KEY_REAL;
+    case SS_KEY_TIMES:
+        return SS_KEY_TIME;
+    default:
+        return type;
+    }
 }
 
 bool ss_key_is_quantity(enum ss_key_type type)
@@ -76,6 +97,21 @@ static const char *spell_quantity(const struct ss_key *key, char *out, size_t by
     return out;
 }
 
+static const char *spell_real(const struct ss_key *key, char *out, size_t bytes)
+{
+    if (key->max == UINT64_MAX)
+        snprintf(out, bytes, "a number, %" PRIu64 " or more", key->min);
+    else
+        snprintf(out, bytes, "a number from %" PRIu64 " to %" PRIu64, key->min, key->max);
+    return out;
+}
+
+static const char *spell_list(const struct ss_key *key, const char *what, char *out, size_t bytes)
+{
+    snprintf(out, bytes, "%s, or a list of %" PRIu64 " at most", what, key->max);
+    return out;
+}
+
 const char *ss_key_expected(const struct ss_key *key, char *out, size_t bytes)
 {
     switch (key->type) {
@@ -86,6 +122,8 @@ const char *ss_key_expected(const struct ss_key *key, char *out, size_t bytes)
     case SS_KEY_U32:
     case SS_KEY_U64:
         return spell_integer(key, out, bytes);
+    case SS_KEY_REAL:
+        return spell_real(key, out, bytes);
     case SS_KEY_SHARE:
         snprintf(out, bytes, "a number over 0, 1 at most");
         return out;
@@ -97,29 +135,37 @@ const char *ss_key_expected(const struct ss_key *key, char *out, size_t bytes)
     case SS_KEY_PATH:
         snprintf(out, bytes, "a path");
         return out;
-    case SS_KEY_ENDPOINTS:
-        snprintf(out, bytes, "an endpoint, or a list of %" PRIu64 " at most", key->max);
+    case SS_KEY_ENDPOINT:
+        snprintf(out, bytes, "tcp://HOST:PORT or ipc://PATH");
         return out;
+    case SS_KEY_ENDPOINTS:
+        return spell_list(key, "an endpoint", out, bytes);
+    case SS_KEY_TEXTS:
+        return spell_list(key, "a text", out, bytes);
+    case SS_KEY_REALS:
+        return spell_list(key, "a number", out, bytes);
+    case SS_KEY_TIMES:
+        return spell_list(key, "a time such as 250ms", out, bytes);
     default:
         return spell_quantity(key, out, bytes);
     }
 }
 
-int ss_key_find(const char *path)
+int ss_key_find(const struct ss_schema *schema, const char *path)
 {
-    for (size_t i = 0; i < ss_key_count; i++)
-        if (strcmp(ss_keys[i].path, path) == 0)
+    for (size_t i = 0; i < schema->key_count; i++)
+        if (strcmp(schema->keys[i].path, path) == 0)
             return (int)i;
     return -1;
 }
 
-bool ss_key_is_section(const char *path)
+bool ss_key_is_section(const struct ss_schema *schema, const char *path)
 {
     size_t length = strlen(path);
 
-    for (size_t i = 0; i < ss_key_count; i++)
-        if (strncmp(ss_keys[i].path, path, length) == 0 &&
-            (ss_keys[i].path[length] == '.' || ss_keys[i].path[length] == '['))
+    for (size_t i = 0; i < schema->key_count; i++)
+        if (strncmp(schema->keys[i].path, path, length) == 0 &&
+            (schema->keys[i].path[length] == '.' || schema->keys[i].path[length] == '['))
             return true;
     return false;
 }
@@ -166,7 +212,8 @@ static size_t distance(const char *a, const char *b)
     return row[b_length];
 }
 
-const char *ss_key_suggest(const char *prefix, const char *name, char *buffer, size_t bytes)
+const char *ss_key_suggest(const struct ss_schema *schema, const char *prefix, const char *name,
+                           char *buffer, size_t bytes)
 {
     size_t best = strlen(name) / 3 + 1;
     char candidate[NAME_BYTES_MAX];
@@ -174,8 +221,8 @@ const char *ss_key_suggest(const char *prefix, const char *name, char *buffer, s
 
     if (best > 3)
         best = 3;
-    for (size_t i = 0; i < ss_key_count; i++) {
-        if (!name_below(&ss_keys[i], prefix, candidate, sizeof candidate))
+    for (size_t i = 0; i < schema->key_count; i++) {
+        if (!name_below(&schema->keys[i], prefix, candidate, sizeof candidate))
             continue;
         if (distance(name, candidate) < best + !found) {
             best = distance(name, candidate);
@@ -185,23 +232,24 @@ const char *ss_key_suggest(const char *prefix, const char *name, char *buffer, s
     }
     if (found)
         return buffer;
-    for (size_t i = 0; i < ss_key_count; i++) {
-        const char *last = strrchr(ss_keys[i].path, '.');
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const char *last = strrchr(schema->keys[i].path, '.');
 
-        if (strcmp(last != NULL ? last + 1 : ss_keys[i].path, name) == 0)
-            return ss_keys[i].path;
+        if (strcmp(last != NULL ? last + 1 : schema->keys[i].path, name) == 0)
+            return schema->keys[i].path;
     }
     return NULL;
 }
 
-const char *ss_key_names(const char *prefix, char *out, size_t bytes)
+const char *ss_key_names(const struct ss_schema *schema, const char *prefix, char *out,
+                         size_t bytes)
 {
     char name[NAME_BYTES_MAX], previous[NAME_BYTES_MAX] = "";
     size_t used = 0;
 
     out[0] = '\0';
-    for (size_t i = 0; i < ss_key_count && used < bytes; i++) {
-        if (!name_below(&ss_keys[i], prefix, name, sizeof name) || strcmp(name, previous) == 0)
+    for (size_t i = 0; i < schema->key_count && used < bytes; i++) {
+        if (!name_below(&schema->keys[i], prefix, name, sizeof name) || strcmp(name, previous) == 0)
             continue;
         used += (size_t)snprintf(out + used, bytes - used, "%s%s", used > 0 ? ", " : "", name);
         snprintf(previous, sizeof previous, "%s", name);

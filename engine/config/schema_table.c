@@ -16,7 +16,7 @@
 #define OF(field) offsetof(struct ss_config_model, field)
 
 /* The order is that of configs/README.md. */
-const struct ss_key ss_keys[] = {
+static const struct ss_key keys[] = {
     {"group.tp", SS_KEY_INT, AT(group.tp), "1", NULL, 1, SS_TP_MAX, NULL,
      "ranks that split each layer between them (tensor parallelism); must divide the heads of "
      "every "
@@ -110,6 +110,10 @@ const struct ss_key ss_keys[] = {
      NULL, "a request's tokens do not depend on what it was batched with"},
     {"kv_block_tokens", SS_KEY_U32, AT(kv_block_tokens), "16", NULL, 1, 1024, NULL,
      "tokens in one block of the KV cache"},
+    {"profile", SS_KEY_PATH, AT(profile), NULL, "the controller learns from what it sees", 0, 0,
+     NULL,
+     "file that says what the machine's links and computing are worth (configs/profiles); the "
+     "controller plans with it, and swapsim needs it"},
     {"trace", SS_KEY_PATH, AT(trace), NULL, "no trace", 0, 0, NULL,
      "file for a trace of loads, steps and entries, for Perfetto or chrome://tracing"},
     {"log_level", SS_KEY_CHOICE, AT(log_level), "info", NULL, 0, 0, "debug|info|warning|error",
@@ -134,9 +138,21 @@ const struct ss_key ss_keys[] = {
      "tokens of prompt and answer together; 0: the model's own maximum"},
     {"models[].batch", SS_KEY_U32, OF(batch_max), "0", NULL, 0, SS_NO_SLOT - 1, NULL,
      "sequences in one step of this model; 0: as `limits.batch`"},
+    {"models[].count", SS_KEY_U32, OF(count), NULL, "one model, called by its name alone", 1,
+     SS_MODELS_MAX, NULL,
+     "synthetic: so many alike, called NAME-0, NAME-1, ..., with seeds counting up"},
     {"models[].pin", SS_KEY_BOOL, OF(pin), "false", NULL, 0, 0, NULL,
      "loaded at the start and never dropped"},
 };
 
-const size_t ss_key_count = sizeof ss_keys / sizeof ss_keys[0];
-_Static_assert(sizeof ss_keys / sizeof ss_keys[0] <= SS_KEYS_MAX, "SS_KEYS_MAX is too small");
+_Static_assert(sizeof keys / sizeof keys[0] <= SS_KEYS_MAX, "SS_KEYS_MAX is too small");
+
+const struct ss_schema ss_config_schema = {
+    .document = "a configuration (see configs/llm.yaml)",
+    .keys = keys,
+    .key_count = sizeof keys / sizeof keys[0],
+    .list = "models",
+    .item = "model",
+    .item_bytes = sizeof(struct ss_config_model),
+    .items_max = SS_MODELS_MAX,
+};

@@ -42,8 +42,10 @@ static enum ss_status set_integer(const struct ss_key *key, void *field, const c
     return SS_OK;
 }
 
-static enum ss_status set_share(const struct ss_key *key, void *field, const char *text)
+/* A share or any real. */
+static enum ss_status set_real(const struct ss_key *key, void *field, const char *text)
 {
+    bool share = key->type == SS_KEY_SHARE;
     char *end;
     double value;
 
@@ -51,7 +53,9 @@ static enum ss_status set_share(const struct ss_key *key, void *field, const cha
     if (text[0] == '\0' || text[strspn(text, "0123456789.eE+-")] != '\0')
         return unexpected(key, text, false);
     value = strtod(text, &end);
-    if (*end != '\0' || !(value > 0 && value <= 1))
+    if (*end != '\0' || (share && !(value > 0 && value <= 1)))
+        return unexpected(key, text, false);
+    if (!share && !(value >= (double)key->min && value <= (double)key->max))
         return unexpected(key, text, false);
     *(double *)field = value;
     return SS_OK;
@@ -170,16 +174,46 @@ enum ss_status ss_value_set(const struct ss_key *key, void *base, const char *te
     case SS_KEY_U32:
     case SS_KEY_U64:
         return set_integer(key, field, text);
+    case SS_KEY_REAL:
     case SS_KEY_SHARE:
-        return set_share(key, field, text);
+        return set_real(key, field, text);
     case SS_KEY_CHOICE:
         return is_choice(key->choices, text) ? replace(field, text) : unexpected(key, text, false);
     case SS_KEY_PATH:
         return set_path(key, field, text, folder);
     case SS_KEY_TEXT:
-    case SS_KEY_ENDPOINTS:
         return set_text(key, field, text);
+    case SS_KEY_ENDPOINT:
+        return strncmp(text, "tcp://", 6) == 0 || strncmp(text, "ipc://", 6) == 0
+                   ? replace(field, text)
+                   : unexpected(key, text, false);
     default:
         return set_quantity(key, field, text);
+    }
+}
+
+void ss_value_clear(const struct ss_key *key, void *base)
+{
+    char **text = (char **)((char *)base + key->offset);
+    struct ss_texts *texts = (struct ss_texts *)((char *)base + key->offset);
+
+    switch (key->type) {
+    case SS_KEY_CHOICE:
+    case SS_KEY_TEXT:
+    case SS_KEY_PATH:
+    case SS_KEY_ENDPOINT:
+        ss_free(*text);
+        *text = NULL;
+        return;
+    case SS_KEY_ENDPOINTS:
+    case SS_KEY_TEXTS:
+        for (uint64_t i = 0; i < texts->count; i++) {
+            ss_free(texts->items[i]);
+            texts->items[i] = NULL;
+        }
+        texts->count = 0;
+        return;
+    default:
+        return;
     }
 }

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 
 #include "engine/base/status.h"
-#include "engine/config/config.h"
 #include "engine/config/mistakes.h"
 #include "engine/config/schema.h"
 #include "engine/config/yaml.h"
@@ -18,16 +17,27 @@ struct ss_seen {
 
 /* One reading of one file. */
 struct ss_reading {
-    struct ss_config *config;
+    const struct ss_schema *schema;
+    void *base; /* what is filled */
     struct ss_mistakes *mistakes;
     const struct ss_yaml *yaml;
-    const char *folder;                 /* that relative paths start at */
-    struct ss_seen seen[SS_KEYS_MAX];   /* by key of the whole, in the schema's order */
-    const struct ss_yaml_node **models; /* by model: its map; owned */
+    const char *folder;               /* that relative paths start at */
+    struct ss_seen seen[SS_KEYS_MAX]; /* by key of the whole, in the schema's order */
+    void *items;                      /* of the schema's list, owned; and the place of each */
+    int item_count;
+    const struct ss_yaml_node **item_nodes;
 };
 
-/* Fills the config with the defaults, then with the file's values; notes unknown and doubled keys,
+/* Fills the base with the defaults, then with the file's values; notes unknown and doubled keys,
  * wrong types and ranges, and required keys that are missing. Fails only for want of memory. */
 SS_MUST_CHECK enum ss_status ss_walk(struct ss_reading *reading);
+
+/* True where the map of item INDEX has KEY, a direct child of it. */
+bool ss_item_has(const struct ss_reading *reading, int index, const char *key);
+
+/* Notes a mistake about KEY (maybe with dots) of item INDEX, at the key's place or, where it is not
+ * there, the item's. */
+void ss_item_note(struct ss_reading *reading, int index, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -110,7 +110,12 @@ enum ss_status ss_catalog_open(const struct ss_config *config, FILE *mistakes,
         goto fail;
     catalog->model_count = config->model_count;
     for (int i = 0; i < config->model_count; i++) {
+        int alike = config->models[i].alike;
+        if (alike < i)
+            catalog->models[i] = catalog->models[alike];
         catalog->models[i].config = &config->models[i];
+        if (alike < i)
+            continue;
         status = open_model(catalog, &catalog->models[i]);
         if (status) {
             fprintf(mistakes, "%s:%d: model %s: %s\n", config->path, config->models[i].line,
@@ -137,6 +142,8 @@ void ss_catalog_close(struct ss_catalog *catalog)
         return;
     for (int i = 0; i < catalog->model_count; i++) {
         struct ss_catalog_model *model = &catalog->models[i];
+        if (!model->config || model->config->alike < i)
+            continue;
         for (int stage = 0; stage < SS_STAGES_MAX; stage++) {
             ss_image_release(&model->images[stage]);
             ss_free(model->chunk_pages[stage]);
@@ -211,26 +218,30 @@ size_t ss_catalog_message_bytes_max(const struct ss_catalog *catalog)
     return round_up(16384 + (prompts > placements ? prompts : placements), 4096);
 }
 
+void ss_catalog_controller_model(const struct ss_catalog *catalog, int index,
+                                 struct ss_controller_model *out)
+{
+    const struct ss_catalog_model *from = &catalog->models[index];
+    *out = (struct ss_controller_model){.name = from->config->name,
+                                        .context_max = from->context_max,
+                                        .batch_max = from->batch_max,
+                                        .pinned = from->config->pin};
+    for (int stage = 0; stage < catalog->pp; stage++) {
+        out->chunk_count[stage] = (uint32_t)from->images[stage].chunk_count;
+        out->chunk_pages[stage] = from->chunk_pages[stage];
+        out->chunk_bytes[stage] = from->chunk_bytes[stage];
+        out->kv_block_pages[stage] = from->kv_block_pages[stage];
+    }
+}
+
 void ss_catalog_controller_options(const struct ss_catalog *catalog,
                                    struct ss_controller_model *models,
                                    struct ss_controller_options *options)
 {
     const struct ss_config *config = catalog->config;
     uint32_t spill_blocks = UINT32_MAX;
-    for (int i = 0; i < catalog->model_count; i++) {
-        const struct ss_catalog_model *from = &catalog->models[i];
-        struct ss_controller_model *to = &models[i];
-        *to = (struct ss_controller_model){.name = from->config->name,
-                                           .context_max = from->context_max,
-                                           .batch_max = from->batch_max,
-                                           .pinned = from->config->pin};
-        for (int stage = 0; stage < catalog->pp; stage++) {
-            to->chunk_count[stage] = (uint32_t)from->images[stage].chunk_count;
-            to->chunk_pages[stage] = from->chunk_pages[stage];
-            to->chunk_bytes[stage] = from->chunk_bytes[stage];
-            to->kv_block_pages[stage] = from->kv_block_pages[stage];
-        }
-    }
+    for (int i = 0; i < catalog->model_count; i++)
+        ss_catalog_controller_model(catalog, i, &models[i]);
     *options = (struct ss_controller_options){
         .tp = catalog->tp,
         .pp = catalog->pp,

@@ -13,6 +13,7 @@
 #include "engine/core/controller.h"
 #include "pipeline/models/model.h"
 
+/* What hangs on a model's pointers is shared by all that the config made from one entry. */
 struct ss_catalog_model {
     const struct ss_config_model *config;
     struct ss_shape shape;
@@ -67,6 +68,10 @@ SS_MUST_CHECK enum ss_status ss_catalog_check(const struct ss_catalog *catalog, 
 
 /* The plan, for people: ranks, stages, bytes per rank, what fits. */
 void ss_catalog_print(const struct ss_catalog *catalog, FILE *file);
+
+/* Model INDEX as the controller sees it; its arrays belong to the catalog. */
+void ss_catalog_controller_model(const struct ss_catalog *catalog, int index,
+                                 struct ss_controller_model *out);
 
 /* Fills OPTIONS for the group's controller; what it points to belongs to the catalog or to MODELS,
  * which has room for model_count. */

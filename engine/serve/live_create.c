@@ -30,8 +30,8 @@ static enum ss_status create_server(struct ss_live *live)
     struct ss_server_config server;
     struct ss_keys keys = {0};
     ss_server_config_default(&server);
-    server.endpoints = (const char *const *)config->server.endpoints;
-    server.endpoint_count = (size_t)config->server.endpoint_count;
+    server.endpoints = (const char *const *)config->server.endpoints.items;
+    server.endpoint_count = (size_t)config->server.endpoints.count;
     server.requests_max = config->limits.requests_max;
     server.clients_max = (uint32_t)config->server.clients_max;
     server.request_bytes_max = config->server.frame_bytes_max;

@@ -323,12 +323,12 @@ static enum ss_status apply(const struct arguments *arguments, struct ss_config 
         status = ss_strdup(&config->trace, arguments->trace);
     }
     if (!status && arguments->endpoint) {
-        for (int i = 0; i < config->server.endpoint_count; i++) {
-            ss_free(config->server.endpoints[i]);
-            config->server.endpoints[i] = 0;
-        }
-        config->server.endpoint_count = 1;
-        status = ss_strdup(&config->server.endpoints[0], arguments->endpoint);
+        struct ss_texts *endpoints = &config->server.endpoints;
+        for (uint64_t i = 0; i < endpoints->count; i++)
+            ss_free(endpoints->items[i]);
+        *endpoints = (struct ss_texts){0};
+        status = ss_strdup(&endpoints->items[0], arguments->endpoint);
+        endpoints->count = !status;
     }
     return status;
 }

@@ -75,8 +75,8 @@ Test(config_read, defaults)
     cr_assert_eq(config->device.profile.overhead_ns, 5000);
     cr_assert_str_eq(config->device.compute, "real");
     cr_assert_eq(config->arena.spill_bytes, 64u << 20);
-    cr_assert_eq(config->server.endpoint_count, 1);
-    cr_assert_str_eq(config->server.endpoints[0], "tcp://127.0.0.1:5555");
+    cr_assert_eq(config->server.endpoints.count, 1);
+    cr_assert_str_eq(config->server.endpoints.items[0], "tcp://127.0.0.1:5555");
     cr_assert_null(config->server.curve_secret_key_file);
     cr_assert_eq(config->limits.requests_max, 1000);
     cr_assert_eq(config->limits.batch_max, 32);
@@ -126,8 +126,8 @@ Test(config_read, values)
     cr_assert_eq(config->device.profile.overhead_ns, 0);
     cr_assert_eq(config->arena.limit_bytes, 2ull << 30);
     cr_assert_eq(config->arena.spill_bytes, 0);
-    cr_assert_eq(config->server.endpoint_count, 2);
-    cr_assert_str_eq(config->server.endpoints[1], "tcp://*:1");
+    cr_assert_eq(config->server.endpoints.count, 2);
+    cr_assert_str_eq(config->server.endpoints.items[1], "tcp://*:1");
     cr_assert(config->emulate.poll);
     cr_assert_not(config->emulate.copy_back);
     cr_assert_not(config->deterministic);
@@ -313,4 +313,35 @@ Test(config_read, shipped_examples)
         cr_assert_eq(config->models[0].path[0], '/');
         ss_config_destroy(config);
     }
+}
+
+Test(config_read, counts)
+{
+    struct ss_config *config = accept(
+        "device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, synthetic: opt-125m, count: 3, "
+        "seed: "
+        "7}\n- {name: b, synthetic: opt-125m, count: 1}\n- {name: c, synthetic: opt-125m}\n");
+
+    cr_assert_eq(config->model_count, 5);
+    cr_assert_str_eq(config->models[0].name, "a-0");
+    cr_assert_str_eq(config->models[2].name, "a-2");
+    cr_assert_str_eq(config->models[3].name, "b-0");
+    cr_assert_str_eq(config->models[4].name, "c");
+    cr_assert_eq(config->models[2].seed, 9);
+    cr_assert_eq(config->models[2].alike, 0);
+    cr_assert_eq(config->models[3].alike, 3);
+    cr_assert_eq(config->models[4].entry, 2);
+    cr_assert_str_eq(config->models[2].synthetic, "opt-125m");
+    ss_config_destroy(config);
+    refuse(
+        "device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, synthetic: opt-125m, count: 2}\n- "
+        "{name: a-1, synthetic: opt-125m}\n",
+        "t.yaml:4:10: models[1].name: found \"a-1\", the name of models[0] in line 3");
+    refuse("device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, synthetic: opt-125m, count: 0}\n",
+           "t.yaml:3:41: models[0].count: found \"0\", expected an integer from 1 to");
+    refuse("device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, synthetic: opt-125m, count: "
+           "65535}\n- {name: b, synthetic: opt-125m}\n",
+           "t.yaml:4:3: models[1].count: found 65536 models up to here, expected 65535");
+    refuse("device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, path: ., count: 2}\n",
+           "t.yaml:3:29: models[0].count: found without synthetic");
 }
