@@ -28,8 +28,7 @@ static void list_resident(struct ss_controller *controller, uint16_t index)
         controller->models[model->resident_next].resident_previous = model->resident_previous;
 }
 
-void ss_chunk_set(struct ss_controller *controller, uint16_t model_index, uint16_t stage,
-                  uint32_t chunk_index, enum ss_chunk_state state)
+bool ss_chunk_may_become(enum ss_chunk_state from, enum ss_chunk_state to)
 {
     static const bool legal[SS_CHUNK_STATES][SS_CHUNK_STATES] = {
         [SS_CHUNK_ABSENT] = {[SS_CHUNK_LOADING] = true},
@@ -37,10 +36,17 @@ void ss_chunk_set(struct ss_controller *controller, uint16_t model_index, uint16
         [SS_CHUNK_RESIDENT] = {[SS_CHUNK_DROPPING] = true, [SS_CHUNK_ABSENT] = true},
         [SS_CHUNK_DROPPING] = {[SS_CHUNK_ABSENT] = true},
     };
+    return legal[from][to];
+}
+
+void ss_chunk_set(struct ss_controller *controller, uint16_t model_index, uint16_t stage,
+                  uint32_t chunk_index, enum ss_chunk_state state)
+{
     struct ss_model *model = &controller->models[model_index];
     struct ss_chunk *chunk = &model->chunks[stage][chunk_index];
     struct ss_pool *pool = &controller->pools[stage];
-    SS_ASSERT(legal[chunk->state][state]);
+    SS_ASSERT(ss_chunk_may_become(chunk->state, state));
+    controller->chunk_changes[chunk->state][state]++;
     model->chunks_in[chunk->state]--;
     model->bytes_in[chunk->state] -= chunk->bytes;
     model->pages_in[stage][chunk->state] -= chunk->pages;

@@ -4,6 +4,8 @@
 
 #include "engine/core/state.h"
 
+bool ss_chunk_may_become(enum ss_chunk_state from, enum ss_chunk_state to);
+
 /* The one setter of a chunk's state. ABSENT gives its pages back; LOADING wants them taken, at
  * chunk->page; pages of loading and dropping chunks are fixed, of dropping ones leaving. */
 void ss_chunk_set(struct ss_controller *controller, uint16_t model, uint16_t stage, uint32_t chunk,

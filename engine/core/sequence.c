@@ -3,7 +3,7 @@
 #include "engine/core/block.h"
 #include "engine/core/model.h"
 
-void ss_sequence_set(struct ss_controller *controller, uint32_t index, enum ss_sequence_state state)
+bool ss_sequence_may_become(enum ss_sequence_state from, enum ss_sequence_state to)
 {
     static const bool legal[SS_SEQUENCE_STATES][SS_SEQUENCE_STATES] = {
         [SS_SEQUENCE_FREE] = {[SS_SEQUENCE_QUEUED] = true},
@@ -17,8 +17,14 @@ void ss_sequence_set(struct ss_controller *controller, uint32_t index, enum ss_s
         [SS_SEQUENCE_RESTORING] = {[SS_SEQUENCE_RUNNING] = true, [SS_SEQUENCE_CLOSING] = true},
         [SS_SEQUENCE_CLOSING] = {[SS_SEQUENCE_FREE] = true},
     };
+    return legal[from][to];
+}
+
+void ss_sequence_set(struct ss_controller *controller, uint32_t index, enum ss_sequence_state state)
+{
     struct ss_sequence *sequence = &controller->sequences[index];
-    SS_ASSERT(legal[sequence->state][state]);
+    SS_ASSERT(ss_sequence_may_become(sequence->state, state));
+    controller->sequence_changes[sequence->state][state]++;
     sequence->state = (uint8_t)state;
 }
 

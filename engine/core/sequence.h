@@ -4,6 +4,8 @@
 
 #include "engine/core/state.h"
 
+bool ss_sequence_may_become(enum ss_sequence_state from, enum ss_sequence_state to);
+
 /* The one setter of a sequence's state. */
 void ss_sequence_set(struct ss_controller *controller, uint32_t index,
                      enum ss_sequence_state state);

@@ -212,6 +212,9 @@ struct ss_controller {
     struct ss_outbox outbox;
     uint64_t accepted, answered, refused, load_count, drop_count, batch_count, recomputed, spilled,
         load_bytes;
+    /* How often each state followed each: tests see that they reach them all. */
+    uint64_t sequence_changes[SS_SEQUENCE_STATES][SS_SEQUENCE_STATES];
+    uint64_t chunk_changes[SS_CHUNK_STATES][SS_CHUNK_STATES];
     void *arrays[32]; /* all memory of the tables, for the end */
     int array_count;
 };

@@ -153,7 +153,7 @@ static void report_tokens(struct sim_group *group, const struct sim_stage *stage
         uint32_t index = part->position + part->count - request->prompt;
         uint16_t finish = SS_ENDING_NONE;
         if (request->eos_after && index + 1 == request->eos_after)
-            finish = SS_ENDING_EOS;
+            finish = request->stops ? SS_ENDING_STOP : SS_ENDING_EOS;
         else if (index + 1 == request->tokens_max)
             finish = SS_ENDING_LENGTH;
         tokens[report.token_count++] = (struct ss_report_token){

@@ -85,7 +85,7 @@ void sim_link_advance(struct sim_group *group, struct sim_rank *rank)
         uint64_t bytes = chunk->bytes - load->moved_bytes;
         if (bytes > costs->piece_bytes)
             bytes = costs->piece_bytes;
-        double rate = costs->link_bytes_per_s / (costs->slow_rank == rank->index ? 10 : 1);
+        double rate = costs->link_bytes_per_s * rank->tenths / 10;
         rank->moving = load;
         rank->piece_bytes = bytes;
         sim_at(group, costs->piece_latency_ns + (uint64_t)((double)bytes * 1e9 / rate),
@@ -176,8 +176,7 @@ static void start(struct sim_group *group, struct sim_rank *rank, struct sim_cop
     if (!copy || copy->running || group->stages[rank->stage].computed < copy->after)
         return;
     copy->running = true;
-    double rate = group->options.costs.unload_bytes_per_s /
-                  (group->options.costs.slow_rank == rank->index ? 10 : 1);
+    double rate = group->options.costs.unload_bytes_per_s * rank->tenths / 10;
     sim_at(group, (uint64_t)((double)copy->bytes * 1e9 / rate), kind, rank->index, 0, 0);
 }
 

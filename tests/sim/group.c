@@ -67,6 +67,7 @@ void sim_report(struct sim_group *group, struct sim_rank *rank, const struct ss_
     struct ss_report *copy = sim_take(group, 1, sizeof *copy);
     *copy = *report;
     copy->rank = (uint16_t)rank->index;
+    copy->serial = ++rank->serial;
     copy->at_ns = group->now_ns;
     if (report->token_count > 0) {
         struct ss_report_token *tokens = sim_take(group, report->token_count, sizeof *tokens);
@@ -75,6 +76,8 @@ void sim_report(struct sim_group *group, struct sim_rank *rank, const struct ss_
     }
     uint64_t jitter = costs->report_jitter_ns ? sim_random(group) % costs->report_jitter_ns : 0;
     uint64_t at_ns = group->now_ns + costs->report_ns + jitter;
+    if (costs->late_in && sim_random(group) % costs->late_in == 0)
+        at_ns += costs->late_ns;
     if (at_ns < rank->reported_ns)
         at_ns = rank->reported_ns;
     rank->reported_ns = at_ns;
@@ -125,6 +128,8 @@ static void send(struct sim_group *group, const struct ss_entry *entry)
 
 static void carry_out(struct sim_group *group, const struct ss_action *action)
 {
+    if (group->options.see)
+        group->options.see(group->options.user, action);
     if (action->kind == SS_ACTION_SEND) {
         send(group, &action->entry);
     } else if (action->kind == SS_ACTION_TIMER) {
@@ -135,14 +140,15 @@ static void carry_out(struct sim_group *group, const struct ss_action *action)
     }
 }
 
-void sim_group_feed(struct sim_group *group, uint64_t now_ns, const struct ss_event *event)
+void sim_group_feed(struct sim_group *group, uint64_t now_ns, const struct ss_event *events,
+                    uint32_t count)
 {
     struct ss_action actions[64];
-    uint32_t actions_max = group->options.actions_max, made, count = 1;
+    uint32_t actions_max = group->options.actions_max, made;
     SS_ASSERT(actions_max <= 64);
     group->now_ns = now_ns;
     do {
-        made = ss_controller_step(group->controller, now_ns, event, count, actions, actions_max);
+        made = ss_controller_step(group->controller, now_ns, events, count, actions, actions_max);
         if (group->options.check)
             ss_controller_check(group->controller);
         for (uint32_t i = 0; i < made; i++)
@@ -191,11 +197,11 @@ void sim_group_happen(struct sim_group *group, const struct sim_event *event)
         return;
     case SIM_REPORT:
         given = (struct ss_event){.kind = SS_EVENT_REPORT, .report = event->subject};
-        sim_group_feed(group, event->at_ns, &given);
+        sim_group_feed(group, event->at_ns, &given, 1);
         return;
     case SIM_TIMER:
         if (group->timer_ns == event->at_ns)
-            sim_group_feed(group, event->at_ns, &given);
+            sim_group_feed(group, event->at_ns, &given, 1);
         return;
     case SIM_KINDS:
         break;
@@ -226,6 +232,7 @@ static void make_stage(struct sim_group *group, uint32_t index)
         struct sim_rank *rank = sim_rank_of(group, index, tp);
         rank->index = index * (uint32_t)group->tp + (uint32_t)tp;
         rank->stage = index;
+        rank->tenths = 10;
         rank->pages = sim_take(group, options->pool_pages[index], sizeof *rank->pages);
         rank->spill = sim_take(group, options->spill_blocks, sizeof *rank->spill);
         rank->ready = sim_take(group, options->model_count, sizeof *rank->ready);
@@ -274,6 +281,12 @@ void sim_group_destroy(struct sim_group *group)
         ss_free(group->memory[i]);
     ss_free(group->memory);
     ss_free(group);
+}
+
+void sim_group_set_rate(struct sim_group *group, uint32_t rank, uint32_t tenths)
+{
+    SS_ASSERT(rank < group->rank_count && tenths > 0);
+    group->ranks[rank].tenths = tenths;
 }
 
 const char *sim_group_failure(const struct sim_group *group)

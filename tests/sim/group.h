@@ -30,15 +30,16 @@ struct sim_costs {
     uint64_t report_ns;        /* a report to the controller, at least ... */
     uint64_t report_jitter_ns; /* ... and at most this much more */
     uint32_t duplicate_in;     /* one report in so many comes twice; 0: none does */
-    uint32_t slow_rank;        /* this rank's link has a tenth of the rate; SIM_NO_RANK: none */
+    uint32_t late_in;          /* one report in so many, and with it all that follow it, is ... */
+    uint64_t late_ns;          /* ... so much later; 0: none is */
 };
-#define SIM_NO_RANK UINT32_MAX
 
 /* What a request will generate: tokens are a function of (request, index). */
 struct sim_request {
     uint64_t handle;
     uint32_t prompt, tokens_max;
     uint32_t eos_after; /* tokens; 0: never */
+    bool stops;         /* at eos_after, by a stop id instead */
 };
 
 enum sim_kind {
@@ -65,6 +66,8 @@ struct sim_options {
     const struct sim_request *(*request)(void *user, uint64_t handle);
     /* Every action but SEND and TIMER. */
     void (*act)(void *user, const struct ss_action *action);
+    /* Every action, before it is carried out; null: nobody looks. */
+    void (*see)(void *user, const struct ss_action *action);
     void *user;
 };
 
@@ -74,7 +77,13 @@ SS_MUST_CHECK enum ss_status sim_group_create(const struct sim_options *options,
                                               struct sim_queue *queue, struct sim_group **out);
 void sim_group_destroy(struct sim_group *group);
 
-void sim_group_feed(struct sim_group *group, uint64_t now_ns, const struct ss_event *event);
+/* At most actions_max of the options. */
+void sim_group_feed(struct sim_group *group, uint64_t now_ns, const struct ss_event *events,
+                    uint32_t count);
+
+/* The links of a rank have a TENTHS tenth of their rate from the next piece on. */
+void sim_group_set_rate(struct sim_group *group, uint32_t rank, uint32_t tenths);
+
 void sim_group_happen(struct sim_group *group, const struct sim_event *event);
 
 /* The first broken promise; null: none. */

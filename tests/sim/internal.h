@@ -80,6 +80,8 @@ struct sim_rank {
     struct sim_copy *unloads, *restores;
     uint64_t restored;
     uint64_t reported_ns; /* reports of a rank keep their order */
+    uint64_t serial;      /* of its latest report */
+    uint32_t tenths;      /* of the links' rate */
 };
 
 struct sim_stage {

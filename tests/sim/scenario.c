@@ -120,8 +120,8 @@ static void draw_costs(struct scenario *scenario)
         .report_ns = between(scenario, 1, 20000),
         .report_jitter_ns = one_in(scenario, 3) ? between(scenario, 1, 2000000) : 0,
         .duplicate_in = one_in(scenario, 3) ? (uint32_t)between(scenario, 2, 20) : 0,
-        .slow_rank = one_in(scenario, 6) ? (uint32_t)draw(scenario, ranks) : SIM_NO_RANK,
     };
+    scenario->slow_rank = one_in(scenario, 6) ? (uint32_t)draw(scenario, ranks) : NO_RANK;
 }
 
 static void draw_requests(struct scenario *scenario)
@@ -182,7 +182,7 @@ static void bound_waits(struct scenario *scenario)
     for (int stage = 0; stage < options->pp; stage++)
         if (options->pool_pages[stage] * 4096.0 > pool_bytes)
             pool_bytes = options->pool_pages[stage] * 4096.0;
-    double slow = costs->slow_rank == SIM_NO_RANK ? 1 : 10;
+    double slow = scenario->slow_rank == NO_RANK ? 1 : 10;
     double pieces = pool_bytes / (double)costs->piece_bytes + 8 * SCENARIO_CHUNKS_MAX;
     load_ns =
         pool_bytes * 1e9 * slow * (1 / costs->link_bytes_per_s + 2 / costs->unload_bytes_per_s) +

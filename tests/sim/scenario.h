@@ -8,6 +8,7 @@
 #define SCENARIO_CHUNKS_MAX   6
 #define SCENARIO_STAGES_MAX   4
 #define SCENARIO_REQUESTS_MAX 200
+#define NO_RANK               UINT32_MAX
 
 struct scenario_request {
     struct sim_request plan;
@@ -23,6 +24,7 @@ struct scenario {
     uint64_t chunk_bytes[SCENARIO_MODELS_MAX][SCENARIO_STAGES_MAX][SCENARIO_CHUNKS_MAX];
     uint32_t request_count;
     struct scenario_request requests[SCENARIO_REQUESTS_MAX];
+    uint32_t slow_rank;         /* its links have a tenth of the rate; NO_RANK: none's */
     uint64_t lost_ns, drain_ns; /* 0: never */
     uint32_t control_count;     /* operators' loads and drops */
     struct {

@@ -123,7 +123,7 @@ static void act(void *user, const struct ss_action *action)
 
 static void feed(const struct ss_event *event)
 {
-    sim_group_feed(run.group, run.now_ns, event);
+    sim_group_feed(run.group, run.now_ns, event, 1);
 }
 
 static void arrive(uint32_t index)
@@ -224,6 +224,8 @@ static bool run_seed(uint64_t seed, struct ss_controller_view *sum)
         snprintf(run.failure, sizeof run.failure, "%s", ss_status_message());
         return false;
     }
+    if (run.scenario.slow_rank != NO_RANK)
+        sim_group_set_rate(run.group, run.scenario.slow_rank, 1);
     plan();
     struct sim_event event;
     const char *broken = 0;
