@@ -15,8 +15,6 @@ foreach(test core_page_map core_pool core_policy core_controller core_room core_
 endforeach()
 
 # The controller against simulated ranks, from seeds: sim_random --seeds A..B replays.
-add_library(ss_sim STATIC sim/compute.c sim/copies.c sim/group.c sim/intake.c sim/queue.c)
-target_link_libraries(ss_sim PUBLIC ss_core)
 add_executable(sim_random sim/scenario.c sim/sim_random.c)
 target_link_libraries(sim_random PRIVATE ss_sim)
 add_test(NAME sim_random COMMAND sim_random --seeds 1..3000)

@@ -29,6 +29,7 @@ MAY_INCLUDE = {
     "engine/config": ("engine", "swap", "pipeline", "rpc"),
     "engine/profile": ("engine/base", "engine/config", "engine/core", "engine/serve", "engine/sim",
                        "pipeline/entry", "pipeline/models", "swap"),
+    "engine/sim": ("engine/base", "engine/core", "engine/sim", "pipeline/entry"),
     "engine/serve": ("engine", "swap", "pipeline", "rpc"),
     "engine/swapsim": ("engine", "pipeline", "swap"),
     "engine/workload": ("engine/base", "engine/config"),

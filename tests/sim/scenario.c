@@ -106,9 +106,9 @@ static void draw_group(struct scenario *scenario)
 
 static void draw_costs(struct scenario *scenario)
 {
-    struct sim_costs *costs = &scenario->options.costs;
+    struct ss_sim_costs *costs = &scenario->options.costs;
     uint64_t ranks = (uint64_t)(scenario->options.controller.tp * scenario->options.controller.pp);
-    *costs = (struct sim_costs){
+    *costs = (struct ss_sim_costs){
         .link_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
         .unload_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
         .piece_bytes = 1024 << draw(scenario, 5),
@@ -177,7 +177,7 @@ static void draw_misfortunes(struct scenario *scenario)
 static void bound_waits(struct scenario *scenario)
 {
     const struct ss_controller_options *options = &scenario->options.controller;
-    const struct sim_costs *costs = &scenario->options.costs;
+    const struct ss_sim_costs *costs = &scenario->options.costs;
     double load_ns = 0, pool_bytes = 0;
     for (int stage = 0; stage < options->pp; stage++)
         if (options->pool_pages[stage] * 4096.0 > pool_bytes)

@@ -2,7 +2,7 @@
 #ifndef SS_SIM_SCENARIO_H
 #define SS_SIM_SCENARIO_H
 
-#include "tests/sim/group.h"
+#include "engine/sim/group.h"
 
 #define SCENARIO_MODELS_MAX   8
 #define SCENARIO_CHUNKS_MAX   6
@@ -11,14 +11,14 @@
 #define NO_RANK               UINT32_MAX
 
 struct scenario_request {
-    struct sim_request plan;
+    struct ss_sim_request plan;
     uint16_t model;
     uint64_t arrives_ns, cancelled_ns, deadline_ns; /* 0: never */
 };
 
 struct scenario {
     uint64_t seed, drawn;
-    struct sim_options options;
+    struct ss_sim_options options;
     struct ss_controller_model models[SCENARIO_MODELS_MAX];
     uint32_t chunk_pages[SCENARIO_MODELS_MAX][SCENARIO_STAGES_MAX][SCENARIO_CHUNKS_MAX];
     uint64_t chunk_bytes[SCENARIO_MODELS_MAX][SCENARIO_STAGES_MAX][SCENARIO_CHUNKS_MAX];

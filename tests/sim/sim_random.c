@@ -13,7 +13,7 @@
 #include "engine/base/assert.h"
 #include "tests/sim/scenario.h"
 
-enum kind { ARRIVES = SIM_KINDS, CANCELLED, LOST, DRAIN, CONTROL };
+enum kind { ARRIVES = SS_SIM_KINDS, CANCELLED, LOST, DRAIN, CONTROL };
 
 struct fate {
     bool arrived, accepted, answered, was_cancelled;
@@ -24,8 +24,8 @@ struct fate {
 
 struct run {
     struct scenario scenario;
-    struct sim_queue queue;
-    struct sim_group *group;
+    struct ss_sim_queue queue;
+    struct ss_sim_group *group;
     struct fate fates[SCENARIO_REQUESTS_MAX];
     uint32_t unanswered, controls_asked, controls_done;
     uint64_t now_ns;
@@ -49,7 +49,7 @@ static void check(bool right, const char *wrong, uint64_t request)
         fail(wrong, request);
 }
 
-static const struct sim_request *plan_of(void *user, uint64_t handle)
+static const struct ss_sim_request *plan_of(void *user, uint64_t handle)
 {
     (void)user;
     return &run.scenario.requests[handle - 1000].plan;
@@ -107,7 +107,7 @@ static void act(void *user, const struct ss_action *action)
     const struct scenario_request *request = &run.scenario.requests[action->request - 1000];
     if (action->kind == SS_ACTION_TOKEN) {
         check(fate->accepted && !fate->answered, "a token after the end", action->request);
-        check(action->token == sim_token(action->request, fate->tokens), "another token",
+        check(action->token == ss_sim_token(action->request, fate->tokens), "another token",
               action->request);
         fate->tokens++;
     } else if (action->kind == SS_ACTION_REFUSE) {
@@ -123,7 +123,7 @@ static void act(void *user, const struct ss_action *action)
 
 static void feed(const struct ss_event *event)
 {
-    sim_group_feed(run.group, run.now_ns, event, 1);
+    ss_sim_group_feed(run.group, run.now_ns, event, 1);
 }
 
 static void arrive(uint32_t index)
@@ -142,11 +142,11 @@ static void arrive(uint32_t index)
                             .deadline_ns = request->deadline_ns});
 }
 
-static void happen(const struct sim_event *event)
+static void happen(const struct ss_sim_event *event)
 {
     run.now_ns = event->at_ns;
-    if (event->kind < SIM_KINDS) {
-        sim_group_happen(run.group, event);
+    if (event->kind < SS_SIM_KINDS) {
+        ss_sim_group_happen(run.group, event);
         return;
     }
     switch ((enum kind)event->kind) {
@@ -178,7 +178,7 @@ static void happen(const struct sim_event *event)
 
 static void add(uint64_t at_ns, enum kind kind, uint32_t a)
 {
-    sim_queue_add(&run.queue, (struct sim_event){.at_ns = at_ns, .kind = (int)kind, .a = a});
+    ss_sim_queue_add(&run.queue, (struct ss_sim_event){.at_ns = at_ns, .kind = (int)kind, .a = a});
 }
 
 static void plan(void)
@@ -200,14 +200,14 @@ static void plan(void)
 static void check_over(void)
 {
     struct ss_controller_view view;
-    ss_controller_view(sim_group_controller(run.group), &view);
+    ss_controller_view(ss_sim_group_controller(run.group), &view);
     for (uint32_t i = 0; i < run.scenario.request_count; i++)
         check(run.fates[i].answered, "never answered: nothing can happen any more", 1000 + i);
     check(run.controls_asked == run.controls_done, "an operator was not answered", 0);
     check(run.drained == run.drain_asked, "the drain is not over", 0);
     check(view.queued == 0 && view.running == 0 && view.accepted == view.answered, "left over", 0);
     if (!run.scenario.options.controller.emulate.copy_back)
-        check(sim_group_copied_back_bytes(run.group) == 0, "a drop moved bytes", 0);
+        check(ss_sim_group_copied_back_bytes(run.group) == 0, "a drop moved bytes", 0);
 }
 
 static bool run_seed(uint64_t seed, struct ss_controller_view *sum)
@@ -219,26 +219,26 @@ static bool run_seed(uint64_t seed, struct ss_controller_view *sum)
     scenario_draw(seed, &run.scenario);
     run.scenario.options.request = plan_of;
     run.scenario.options.act = act;
-    enum ss_status status = sim_group_create(&run.scenario.options, &run.queue, &run.group);
+    enum ss_status status = ss_sim_group_create(&run.scenario.options, &run.queue, &run.group);
     if (status != SS_OK) {
         snprintf(run.failure, sizeof run.failure, "%s", ss_status_message());
         return false;
     }
     if (run.scenario.slow_rank != NO_RANK)
-        sim_group_set_rate(run.group, run.scenario.slow_rank, 1);
+        ss_sim_group_set_rate(run.group, run.scenario.slow_rank, 1);
     plan();
-    struct sim_event event;
+    struct ss_sim_event event;
     const char *broken = 0;
-    while (!run.failure[0] && !broken && sim_queue_take(&run.queue, &event)) {
+    while (!run.failure[0] && !broken && ss_sim_queue_take(&run.queue, &event)) {
         happen(&event);
-        broken = sim_group_failure(run.group);
+        broken = ss_sim_group_failure(run.group);
     }
     if (broken)
         snprintf(run.failure, sizeof run.failure, "%s", broken);
     else
         check_over();
     struct ss_controller_view view;
-    ss_controller_view(sim_group_controller(run.group), &view);
+    ss_controller_view(ss_sim_group_controller(run.group), &view);
     sum->accepted += view.accepted;
     sum->loads += view.loads;
     sum->drops += view.drops;
@@ -246,9 +246,9 @@ static bool run_seed(uint64_t seed, struct ss_controller_view *sum)
     sum->recomputed += view.recomputed;
     sum->spilled += view.spilled;
     sum->refused += view.refused;
-    sum->load_bytes += sim_group_entries(run.group, SS_ENTRY_MOVE); /* of use as a count here */
-    sim_group_destroy(run.group);
-    sim_queue_close(&run.queue);
+    sum->load_bytes += ss_sim_group_entries(run.group, SS_ENTRY_MOVE); /* of use as a count here */
+    ss_sim_group_destroy(run.group);
+    ss_sim_queue_close(&run.queue);
     return !run.failure[0];
 }
 

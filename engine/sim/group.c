@@ -4,9 +4,9 @@
 
 #include "engine/base/memory.h"
 #include "engine/base/random.h"
-#include "tests/sim/internal.h"
+#include "engine/sim/internal.h"
 
-void *sim_take(struct sim_group *group, size_t count, size_t size)
+void *ss_sim_take(struct ss_sim_group *group, size_t count, size_t size)
 {
     if (group->memory_count == group->memory_max) {
         group->memory_max = group->memory_max ? 2 * group->memory_max : 1024;
@@ -21,7 +21,7 @@ void *sim_take(struct sim_group *group, size_t count, size_t size)
     return made;
 }
 
-void sim_fail(struct sim_group *group, const char *format, ...)
+void ss_sim_fail(struct ss_sim_group *group, const char *format, ...)
 {
     if (group->failure[0])
         return;
@@ -33,27 +33,27 @@ void sim_fail(struct sim_group *group, const char *format, ...)
     va_end(arguments);
 }
 
-uint64_t sim_random(struct sim_group *group)
+uint64_t ss_sim_random(struct ss_sim_group *group)
 {
     return ss_random_u64(group->options.seed, group->random_index++);
 }
 
-void sim_at(struct sim_group *group, uint64_t delay_ns, enum sim_kind kind, uint32_t a, uint32_t b,
-            void *subject)
+void ss_sim_at(struct ss_sim_group *group, uint64_t delay_ns, enum ss_sim_kind kind, uint32_t a,
+               uint32_t b, void *subject)
 {
-    sim_queue_add(
+    ss_sim_queue_add(
         group->queue,
-        (struct sim_event){
+        (struct ss_sim_event){
             .at_ns = group->now_ns + delay_ns, .kind = kind, .a = a, .b = b, .subject = subject});
 }
 
-void sim_write(struct sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag)
+void ss_sim_write(struct ss_sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag)
 {
     for (uint32_t i = 0; i < pages; i++)
         rank->pages[page + i].tag = tag;
 }
 
-bool sim_holds(const struct sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag)
+bool ss_sim_holds(const struct ss_sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag)
 {
     for (uint32_t i = 0; i < pages; i++)
         if (rank->pages[page + i].tag != tag)
@@ -61,56 +61,58 @@ bool sim_holds(const struct sim_rank *rank, uint32_t page, uint32_t pages, uint6
     return true;
 }
 
-void sim_report(struct sim_group *group, struct sim_rank *rank, const struct ss_report *report)
+void ss_sim_report(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                   const struct ss_report *report)
 {
-    const struct sim_costs *costs = &group->options.costs;
-    struct ss_report *copy = sim_take(group, 1, sizeof *copy);
+    const struct ss_sim_costs *costs = &group->options.costs;
+    struct ss_report *copy = ss_sim_take(group, 1, sizeof *copy);
     *copy = *report;
     copy->rank = (uint16_t)rank->index;
     copy->serial = ++rank->serial;
     copy->at_ns = group->now_ns;
     if (report->token_count > 0) {
-        struct ss_report_token *tokens = sim_take(group, report->token_count, sizeof *tokens);
+        struct ss_report_token *tokens = ss_sim_take(group, report->token_count, sizeof *tokens);
         memcpy(tokens, report->tokens, report->token_count * sizeof *tokens);
         copy->tokens = tokens;
     }
-    uint64_t jitter = costs->report_jitter_ns ? sim_random(group) % costs->report_jitter_ns : 0;
+    uint64_t jitter = costs->report_jitter_ns ? ss_sim_random(group) % costs->report_jitter_ns : 0;
     uint64_t at_ns = group->now_ns + costs->report_ns + jitter;
-    if (costs->late_in && sim_random(group) % costs->late_in == 0)
+    if (costs->late_in && ss_sim_random(group) % costs->late_in == 0)
         at_ns += costs->late_ns;
     if (at_ns < rank->reported_ns)
         at_ns = rank->reported_ns;
     rank->reported_ns = at_ns;
-    sim_at(group, at_ns - group->now_ns, SIM_REPORT, 0, 0, copy);
-    if (costs->duplicate_in && sim_random(group) % costs->duplicate_in == 0)
-        sim_at(group, at_ns - group->now_ns + sim_random(group) % (10 * costs->report_ns + 1),
-               SIM_REPORT, 0, 0, copy);
+    ss_sim_at(group, at_ns - group->now_ns, SS_SIM_REPORT, 0, 0, copy);
+    if (costs->duplicate_in && ss_sim_random(group) % costs->duplicate_in == 0)
+        ss_sim_at(group, at_ns - group->now_ns + ss_sim_random(group) % (10 * costs->report_ns + 1),
+                  SS_SIM_REPORT, 0, 0, copy);
 }
 
-void sim_report_done(struct sim_group *group, struct sim_rank *rank, uint64_t number)
+void ss_sim_report_done(struct ss_sim_group *group, struct ss_sim_rank *rank, uint64_t number)
 {
     struct ss_report report = {.kind = SS_REPORT_DONE, .number = number};
-    sim_report(group, rank, &report);
+    ss_sim_report(group, rank, &report);
 }
 
-static const void *copy_array(struct sim_group *group, const void *from, size_t count, size_t size)
+static const void *copy_array(struct ss_sim_group *group, const void *from, size_t count,
+                              size_t size)
 {
-    void *made = sim_take(group, count, size);
+    void *made = ss_sim_take(group, count, size);
     if (count > 0)
         memcpy(made, from, count * size);
     return made;
 }
 
-static void send(struct sim_group *group, const struct ss_entry *entry)
+static void send(struct ss_sim_group *group, const struct ss_entry *entry)
 {
     if (entry->number != group->last_number + 1) {
-        sim_fail(group, "entry %llu follows %llu", (unsigned long long)entry->number,
-                 (unsigned long long)group->last_number);
+        ss_sim_fail(group, "entry %llu follows %llu", (unsigned long long)entry->number,
+                    (unsigned long long)group->last_number);
         return;
     }
     group->last_number = entry->number;
     group->entry_counts[entry->kind]++;
-    struct sim_entry *copy = sim_take(group, 1, sizeof *copy);
+    struct ss_sim_entry *copy = ss_sim_take(group, 1, sizeof *copy);
     struct ss_entry *to = &copy->entry;
     *to = *entry;
     to->placements =
@@ -123,10 +125,10 @@ static void send(struct sim_group *group, const struct ss_entry *entry)
     SS_ASSERT(entry->sequence_count <= 64);
     for (uint32_t i = 0; i < entry->sequence_count; i++)
         copy->opened[i] = group->options.request(group->options.user, to->sequences[i].request);
-    sim_at(group, group->options.costs.hop_ns, SIM_ENTRY_AT_STAGE, 0, 0, copy);
+    ss_sim_at(group, group->options.costs.hop_ns, SS_SIM_ENTRY_AT_STAGE, 0, 0, copy);
 }
 
-static void carry_out(struct sim_group *group, const struct ss_action *action)
+static void carry_out(struct ss_sim_group *group, const struct ss_action *action)
 {
     if (group->options.see)
         group->options.see(group->options.user, action);
@@ -134,14 +136,14 @@ static void carry_out(struct sim_group *group, const struct ss_action *action)
         send(group, &action->entry);
     } else if (action->kind == SS_ACTION_TIMER) {
         group->timer_ns = action->at_ns > group->now_ns ? action->at_ns : group->now_ns;
-        sim_at(group, group->timer_ns - group->now_ns, SIM_TIMER, 0, 0, 0);
+        ss_sim_at(group, group->timer_ns - group->now_ns, SS_SIM_TIMER, 0, 0, 0);
     } else {
         group->options.act(group->options.user, action);
     }
 }
 
-void sim_group_feed(struct sim_group *group, uint64_t now_ns, const struct ss_event *events,
-                    uint32_t count)
+void ss_sim_group_feed(struct ss_sim_group *group, uint64_t now_ns, const struct ss_event *events,
+                       uint32_t count)
 {
     struct ss_action actions[64];
     uint32_t actions_max = group->options.actions_max, made;
@@ -157,95 +159,95 @@ void sim_group_feed(struct sim_group *group, uint64_t now_ns, const struct ss_ev
     } while (made == actions_max);
 }
 
-static void take_entry(struct sim_group *group, uint32_t stage, struct sim_entry *entry)
+static void take_entry(struct ss_sim_group *group, uint32_t stage, struct ss_sim_entry *entry)
 {
-    sim_intake(group, &group->stages[stage], entry);
+    ss_sim_intake(group, &group->stages[stage], entry);
     if ((int)stage + 1 < group->pp)
-        sim_at(group, group->options.costs.hop_ns, SIM_ENTRY_AT_STAGE, stage + 1, 0, entry);
+        ss_sim_at(group, group->options.costs.hop_ns, SS_SIM_ENTRY_AT_STAGE, stage + 1, 0, entry);
 }
 
-void sim_group_happen(struct sim_group *group, const struct sim_event *event)
+void ss_sim_group_happen(struct ss_sim_group *group, const struct ss_sim_event *event)
 {
     struct ss_event given = {.kind = SS_EVENT_TIMER};
     group->now_ns = event->at_ns;
-    switch ((enum sim_kind)event->kind) {
-    case SIM_ENTRY_AT_STAGE:
+    switch ((enum ss_sim_kind)event->kind) {
+    case SS_SIM_ENTRY_AT_STAGE:
         take_entry(group, event->a, event->subject);
         return;
-    case SIM_PIECE_MOVED:
-        sim_link_piece_over(group, &group->ranks[event->a]);
+    case SS_SIM_PIECE_MOVED:
+        ss_sim_link_piece_over(group, &group->ranks[event->a]);
         return;
-    case SIM_CHUNK_COMPUTED:
-        sim_compute_chunk_over(group, &group->stages[event->a]);
+    case SS_SIM_CHUNK_COMPUTED:
+        ss_sim_compute_chunk_over(group, &group->stages[event->a]);
         return;
-    case SIM_MOVED:
-        sim_compute_move_over(group, &group->stages[event->a]);
+    case SS_SIM_MOVED:
+        ss_sim_compute_move_over(group, &group->stages[event->a]);
         return;
-    case SIM_INPUT_AT_STAGE:
-        group->stages[event->a].input = ((struct sim_entry *)event->subject)->entry.number;
-        sim_compute_advance(group, &group->stages[event->a]);
+    case SS_SIM_INPUT_AT_STAGE:
+        group->stages[event->a].input = ((struct ss_sim_entry *)event->subject)->entry.number;
+        ss_sim_compute_advance(group, &group->stages[event->a]);
         return;
-    case SIM_TOKENS_AT_FIRST:
-        group->stages[0].tokens = ((struct sim_entry *)event->subject)->entry.number;
-        sim_compute_advance(group, &group->stages[0]);
+    case SS_SIM_TOKENS_AT_FIRST:
+        group->stages[0].tokens = ((struct ss_sim_entry *)event->subject)->entry.number;
+        ss_sim_compute_advance(group, &group->stages[0]);
         return;
-    case SIM_UNLOADED:
-        sim_unload_over(group, &group->ranks[event->a]);
+    case SS_SIM_UNLOADED:
+        ss_sim_unload_over(group, &group->ranks[event->a]);
         return;
-    case SIM_RESTORED:
-        sim_restore_over(group, &group->ranks[event->a]);
+    case SS_SIM_RESTORED:
+        ss_sim_restore_over(group, &group->ranks[event->a]);
         return;
-    case SIM_REPORT:
+    case SS_SIM_REPORT:
         given = (struct ss_event){.kind = SS_EVENT_REPORT, .report = event->subject};
-        sim_group_feed(group, event->at_ns, &given, 1);
+        ss_sim_group_feed(group, event->at_ns, &given, 1);
         return;
-    case SIM_TIMER:
+    case SS_SIM_TIMER:
         if (group->timer_ns == event->at_ns)
-            sim_group_feed(group, event->at_ns, &given, 1);
+            ss_sim_group_feed(group, event->at_ns, &given, 1);
         return;
-    case SIM_KINDS:
+    case SS_SIM_KINDS:
         break;
     }
     SS_ASSERT(false);
 }
 
-static void make_stage(struct sim_group *group, uint32_t index)
+static void make_stage(struct ss_sim_group *group, uint32_t index)
 {
     const struct ss_controller_options *options = &group->options.controller;
-    struct sim_stage *stage = &group->stages[index];
+    struct ss_sim_stage *stage = &group->stages[index];
     stage->index = index;
     stage->next_number = 1;
-    stage->chunks = sim_take(group, options->model_count, sizeof *stage->chunks);
+    stage->chunks = ss_sim_take(group, options->model_count, sizeof *stage->chunks);
     for (uint32_t i = 0; i < options->model_count; i++) {
         const struct ss_controller_model *model = &options->models[i];
         uint32_t count = model->chunk_count[index];
-        stage->chunks[i] = sim_take(group, count, sizeof *stage->chunks[i]);
+        stage->chunks[i] = ss_sim_take(group, count, sizeof *stage->chunks[i]);
         for (uint32_t chunk = 0; chunk < count; chunk++) {
             stage->chunks[i][chunk].pages = model->chunk_pages[index][chunk];
             stage->chunks[i][chunk].bytes = model->chunk_bytes[index][chunk];
         }
     }
-    stage->slots = sim_take(group, options->limits.slots_max, sizeof *stage->slots);
+    stage->slots = ss_sim_take(group, options->limits.slots_max, sizeof *stage->slots);
     for (uint32_t i = 0; i < options->limits.slots_max; i++)
-        stage->slots[i].blocks = sim_take(group, group->blocks_max, sizeof(uint32_t));
+        stage->slots[i].blocks = ss_sim_take(group, group->blocks_max, sizeof(uint32_t));
     for (int tp = 0; tp < group->tp; tp++) {
-        struct sim_rank *rank = sim_rank_of(group, index, tp);
+        struct ss_sim_rank *rank = ss_sim_rank_of(group, index, tp);
         rank->index = index * (uint32_t)group->tp + (uint32_t)tp;
         rank->stage = index;
         rank->tenths = 10;
-        rank->pages = sim_take(group, options->pool_pages[index], sizeof *rank->pages);
-        rank->spill = sim_take(group, options->spill_blocks, sizeof *rank->spill);
-        rank->ready = sim_take(group, options->model_count, sizeof *rank->ready);
+        rank->pages = ss_sim_take(group, options->pool_pages[index], sizeof *rank->pages);
+        rank->spill = ss_sim_take(group, options->spill_blocks, sizeof *rank->spill);
+        rank->ready = ss_sim_take(group, options->model_count, sizeof *rank->ready);
         for (uint32_t i = 0; i < options->model_count; i++)
             rank->ready[i] =
-                sim_take(group, options->models[i].chunk_count[index], sizeof *rank->ready[i]);
+                ss_sim_take(group, options->models[i].chunk_count[index], sizeof *rank->ready[i]);
     }
 }
 
-enum ss_status sim_group_create(const struct sim_options *options, struct sim_queue *queue,
-                                struct sim_group **out)
+enum ss_status ss_sim_group_create(const struct ss_sim_options *options, struct ss_sim_queue *queue,
+                                   struct ss_sim_group **out)
 {
-    struct sim_group *group;
+    struct ss_sim_group *group;
     enum ss_status status = ss_alloc(&group, 1, sizeof *group, "simulated group");
     if (status != SS_OK)
         return status;
@@ -264,15 +266,15 @@ enum ss_status sim_group_create(const struct sim_options *options, struct sim_qu
             options->controller.models[i].context_max / options->controller.block_tokens + 1;
         group->blocks_max = blocks > group->blocks_max ? blocks : group->blocks_max;
     }
-    group->ranks = sim_take(group, group->rank_count, sizeof *group->ranks);
-    group->stages = sim_take(group, (size_t)group->pp, sizeof *group->stages);
+    group->ranks = ss_sim_take(group, group->rank_count, sizeof *group->ranks);
+    group->stages = ss_sim_take(group, (size_t)group->pp, sizeof *group->stages);
     for (int i = 0; i < group->pp; i++)
         make_stage(group, (uint32_t)i);
     *out = group;
     return SS_OK;
 }
 
-void sim_group_destroy(struct sim_group *group)
+void ss_sim_group_destroy(struct ss_sim_group *group)
 {
     if (!group)
         return;
@@ -283,38 +285,38 @@ void sim_group_destroy(struct sim_group *group)
     ss_free(group);
 }
 
-void sim_group_set_rate(struct sim_group *group, uint32_t rank, uint32_t tenths)
+void ss_sim_group_set_rate(struct ss_sim_group *group, uint32_t rank, uint32_t tenths)
 {
     SS_ASSERT(rank < group->rank_count && tenths > 0);
     group->ranks[rank].tenths = tenths;
 }
 
-const char *sim_group_failure(const struct sim_group *group)
+const char *ss_sim_group_failure(const struct ss_sim_group *group)
 {
     return group->failure[0] ? group->failure : 0;
 }
 
-const struct ss_controller *sim_group_controller(const struct sim_group *group)
+const struct ss_controller *ss_sim_group_controller(const struct ss_sim_group *group)
 {
     return group->controller;
 }
 
-uint64_t sim_group_loaded_bytes(const struct sim_group *group)
+uint64_t ss_sim_group_loaded_bytes(const struct ss_sim_group *group)
 {
     return group->loaded_bytes;
 }
 
-uint64_t sim_group_copied_back_bytes(const struct sim_group *group)
+uint64_t ss_sim_group_copied_back_bytes(const struct ss_sim_group *group)
 {
     return group->copied_back_bytes;
 }
 
-uint64_t sim_group_entries(const struct sim_group *group, enum ss_entry_kind kind)
+uint64_t ss_sim_group_entries(const struct ss_sim_group *group, enum ss_entry_kind kind)
 {
     return group->entry_counts[kind];
 }
 
-int32_t sim_token(uint64_t handle, uint32_t index)
+int32_t ss_sim_token(uint64_t handle, uint32_t index)
 {
     return (int32_t)(ss_random_u64(handle, index) & 0x7fffffff);
 }

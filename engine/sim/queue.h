@@ -6,21 +6,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct sim_event {
+struct ss_sim_event {
     uint64_t at_ns, order;
     int kind; /* whose meaning is the owner's, as is that of the rest */
     uint32_t a, b;
     void *subject;
 };
 
-struct sim_queue {
-    struct sim_event *heap;
+struct ss_sim_queue {
+    struct ss_sim_event *heap;
     size_t count, count_max;
     uint64_t next_order;
 };
 
-void sim_queue_add(struct sim_queue *queue, struct sim_event event);
-bool sim_queue_take(struct sim_queue *queue, struct sim_event *out);
-void sim_queue_close(struct sim_queue *queue);
+void ss_sim_queue_add(struct ss_sim_queue *queue, struct ss_sim_event event);
+bool ss_sim_queue_take(struct ss_sim_queue *queue, struct ss_sim_event *out);
+void ss_sim_queue_close(struct ss_sim_queue *queue);
 
 #endif

@@ -1,14 +1,14 @@
-#include "tests/sim/queue.h"
+#include "engine/sim/queue.h"
 
 #include "engine/base/assert.h"
 #include "engine/base/memory.h"
 
-static bool before(const struct sim_event *a, const struct sim_event *b)
+static bool before(const struct ss_sim_event *a, const struct ss_sim_event *b)
 {
     return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
 }
 
-void sim_queue_add(struct sim_queue *queue, struct sim_event event)
+void ss_sim_queue_add(struct ss_sim_queue *queue, struct ss_sim_event event)
 {
     if (queue->count == queue->count_max) {
         queue->count_max = queue->count_max ? 2 * queue->count_max : 256;
@@ -25,12 +25,12 @@ void sim_queue_add(struct sim_queue *queue, struct sim_event event)
     queue->heap[at] = event;
 }
 
-bool sim_queue_take(struct sim_queue *queue, struct sim_event *out)
+bool ss_sim_queue_take(struct ss_sim_queue *queue, struct ss_sim_event *out)
 {
     if (queue->count == 0)
         return false;
     *out = queue->heap[0];
-    struct sim_event last = queue->heap[--queue->count];
+    struct ss_sim_event last = queue->heap[--queue->count];
     size_t at = 0;
     for (;;) {
         size_t child = 2 * at + 1;
@@ -45,8 +45,8 @@ bool sim_queue_take(struct sim_queue *queue, struct sim_event *out)
     return true;
 }
 
-void sim_queue_close(struct sim_queue *queue)
+void ss_sim_queue_close(struct ss_sim_queue *queue)
 {
     ss_free(queue->heap);
-    *queue = (struct sim_queue){0};
+    *queue = (struct ss_sim_queue){0};
 }
