@@ -18,7 +18,7 @@ static enum ss_end objection(const struct ss_controller *controller, const struc
     if (event->deadline_ns != 0 && event->deadline_ns <= controller->now_ns)
         return SS_END_DEADLINE;
     if (controller->accepted_now == controller->limits.requests_max ||
-        model->queue.count >= controller->limits.queue_max_per_model)
+        model->queued >= controller->limits.queue_max_per_model)
         return SS_END_OVERLOADED;
     return SS_END_KINDS;
 }
@@ -37,10 +37,10 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
         return;
     }
     const struct ss_model *model = &controller->models[event->model];
-    uint32_t index = ss_sequence_add(controller, event->request, event->model);
+    uint32_t index =
+        ss_sequence_add(controller, event->request, event->model, (enum ss_class)event->class);
     struct ss_sequence *sequence = &controller->sequences[index];
     sequence->arrived_ns = controller->now_ns;
-    sequence->class = event->class;
     sequence->prompt = event->prompt_tokens;
     sequence->tokens_max = event->max_tokens;
     sequence->cold =

@@ -2,6 +2,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/core/compose.h"
+#include "engine/core/flight.h"
 #include "engine/core/loading.h"
 #include "engine/core/model.h"
 
@@ -93,7 +94,7 @@ static bool serve(struct ss_controller *controller, uint16_t index)
 {
     struct ss_model *model = &controller->models[index];
     uint32_t groups = groups_of(controller, model), most = model->batch_max * groups;
-    uint32_t sequences = model->live.count + model->queue.count;
+    uint32_t sequences = model->running + model->queued;
     SS_ASSERT(groups > 0);
     if (sequences > most)
         sequences = most;
@@ -109,8 +110,7 @@ bool ss_batching_decide(struct ss_controller *controller)
 {
     bool changed = false;
     controller->round++;
-    while (controller->flights_now < controller->limits.batches_in_flight &&
-           !controller->outbox.cut) {
+    while (ss_flight_may_start(controller) && !controller->outbox.cut) {
         uint32_t index = next_model(controller);
         if (index == SS_NONE)
             break;

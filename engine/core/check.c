@@ -110,12 +110,13 @@ static void check_sequence(const struct ss_controller *controller, uint32_t inde
 }
 
 static uint32_t check_list(const struct ss_controller *controller, const struct ss_list *list,
-                           uint32_t model, bool queued)
+                           uint32_t model, uint32_t class, bool queued)
 {
     uint32_t count = 0, previous = SS_NONE;
     for (uint32_t i = list->first; i != SS_NONE; i = controller->sequences[i].next) {
         const struct ss_sequence *sequence = &controller->sequences[i];
-        SS_ASSERT(sequence->model == model && sequence->previous == previous);
+        SS_ASSERT(sequence->model == model && sequence->class == class);
+        SS_ASSERT(sequence->previous == previous && !sequence->in_batch);
         SS_ASSERT((sequence->state == SS_SEQUENCE_QUEUED) == queued);
         SS_ASSERT(previous == SS_NONE || controller->sequences[previous].order < sequence->order);
         previous = i;
@@ -123,6 +124,22 @@ static uint32_t check_list(const struct ss_controller *controller, const struct 
     }
     SS_ASSERT(list->last == previous && list->count == count);
     return count;
+}
+
+static void check_sequences(const struct ss_controller *controller, uint32_t index)
+{
+    const struct ss_model *model = &controller->models[index];
+    uint32_t queued = 0, running = 0;
+    for (uint32_t class = 0; class < SS_CLASSES; class ++) {
+        const struct ss_list *queue = &model->queue[class], *live = &model->live[class];
+        queued += check_list(controller, queue, index, class, true);
+        running += check_list(controller, live, index, class, false);
+        SS_ASSERT(queue->count == 0 || live->count == 0 ||
+                  controller->sequences[live->last].order <
+                      controller->sequences[queue->first].order);
+    }
+    SS_ASSERT(queued == model->queued && running == model->running);
+    SS_ASSERT(model->active || queued + running == 0);
 }
 
 static void check_counts(const struct ss_controller *controller)
@@ -159,13 +176,8 @@ void ss_controller_check(const struct ss_controller *controller)
     for (uint32_t i = 0; i < controller->model_count; i++) {
         const struct ss_model *model = &controller->models[i];
         check_chunks(controller, i);
-        uint32_t queued = check_list(controller, &model->queue, i, true);
-        uint32_t live = check_list(controller, &model->live, i, false);
-        SS_ASSERT(queued == 0 || live == 0 ||
-                  controller->sequences[model->live.last].order <
-                      controller->sequences[model->queue.first].order);
-        SS_ASSERT(model->active || queued + live == 0);
-        requests += queued + live;
+        check_sequences(controller, i);
+        requests += model->queued + model->running;
         active += model->active;
     }
     SS_ASSERT(requests == controller->accepted_now && active == controller->active_count);

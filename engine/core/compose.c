@@ -4,30 +4,57 @@
 #include "engine/core/block.h"
 #include "engine/core/flight.h"
 #include "engine/core/model.h"
+#include "engine/core/precedence.h"
 #include "engine/core/room.h"
 #include "engine/core/sequence.h"
+#include "engine/core/step_bound.h"
 
 /* The batch under construction. */
 struct batch {
     uint16_t model;
     uint32_t sequences_max, rows_left;
-    bool no_claims; /* one found no room: what is younger must not take it */
+    bool no_claims;               /* one found no room: what comes later must not take it */
+    bool no_opens, fresh;         /* fresh: only those with nothing under way */
+    uint32_t slices;              /* prompts in it, or parts of such */
+    struct ss_step_load load;     /* what is in it */
+    struct ss_step_load expected; /* the decodes that should be in it beside */
     struct ss_batch_sequence *sequences;
     uint32_t *pages;
     uint32_t page_count;
     struct ss_flight *flight; /* flight->count: sequences so far */
 };
 
-/* Tokens of a sequence that go into this step: all, if they fit; else a slice, unless that would be
- * a small one beside others. */
-static uint32_t slice_of(const struct ss_controller *controller, const struct batch *batch,
-                         uint32_t tokens)
+static bool is_decode(const struct ss_sequence *sequence)
 {
-    if (tokens <= batch->rows_left)
+    return ss_sequence_known(sequence) - sequence->fed == 1;
+}
+
+/* Tokens of a sequence that go into this step. Decodes have their rows set aside; prompts share
+ * what is left: all of one, if that fits, else a slice. The first in a step has one row at least,
+ * so that none waits for the decodes to end; others have none rather than a small one. */
+static uint32_t slice_of(const struct ss_controller *controller, const struct batch *batch,
+                         const struct ss_sequence *sequence)
+{
+    uint32_t tokens = ss_sequence_known(sequence) - sequence->fed;
+    const struct ss_model *model = &controller->models[batch->model];
+    struct ss_step_load load = batch->load;
+    if (tokens == 1) {
+        load.rows++;
+        load.context += sequence->fed + 1;
+        bool fits = batch->flight->count == 0 || ss_step_bound_holds(controller, model, &load);
+        return fits ? 1 : 0;
+    }
+    load.rows += batch->expected.rows;
+    load.context += batch->expected.context + sequence->fed;
+    uint32_t most = ss_step_bound_rows(controller, model, &load), left = batch->rows_left;
+    left = left > batch->expected.rows ? left - batch->expected.rows : 0;
+    if (most > left)
+        most = left;
+    if (tokens <= most)
         return tokens;
-    if (batch->flight->count == 0 || batch->rows_left >= controller->limits.step_tokens_max / 4)
-        return batch->rows_left;
-    return 0;
+    if (batch->slices > 0)
+        return most >= controller->limits.step_tokens_max / 4 ? most : 0;
+    return most > 0 ? most : 1;
 }
 
 /* Blocks for the slice: those that were spilled, and new ones for what the table cannot hold. */
@@ -41,7 +68,7 @@ static bool get_blocks(struct ss_controller *controller, struct batch *batch, ui
         return true;
     if (batch->no_claims)
         return false;
-    struct ss_claim claim = {.order = sequence->order, .model = batch->model};
+    struct ss_claim claim = {.order = ss_precedence_of(controller, index), .model = batch->model};
     for (int stage = 0; stage < controller->pp; stage++)
         claim.need[stage] = count * controller->models[batch->model].block_pages[stage];
     if (ss_room_make(controller, &claim) && (!spilled || ss_aside_restore(controller, index)) &&
@@ -78,9 +105,12 @@ static void add(struct ss_controller *controller, struct batch *batch, uint32_t 
     sequence->fed += count;
     sequence->issued += samples ? 1 : 0;
     sequence->slices += samples ? 0 : 1;
+    sequence->in_batch = true;
     if (sequence->first_scheduled_ns == 0)
         sequence->first_scheduled_ns = controller->now_ns;
     batch->rows_left -= count;
+    batch->load.rows += count;
+    batch->load.context += sequence->fed;
 }
 
 /* False where it cannot take part now. */
@@ -88,7 +118,8 @@ static bool include(struct ss_controller *controller, struct batch *batch, uint3
 {
     struct ss_sequence *sequence = &controller->sequences[index];
     bool queued = sequence->state == SS_SEQUENCE_QUEUED;
-    uint32_t count = slice_of(controller, batch, ss_sequence_known(sequence) - sequence->fed);
+    bool decode = is_decode(sequence);
+    uint32_t count = slice_of(controller, batch, sequence);
     if (count == 0)
         return false;
     uint32_t has =
@@ -106,37 +137,93 @@ static bool include(struct ss_controller *controller, struct batch *batch, uint3
         ss_sequence_open(controller, index);
     else if (sequence->state == SS_SEQUENCE_ASIDE)
         ss_sequence_set(controller, index, SS_SEQUENCE_RUNNING);
+    batch->slices += !decode;
     add(controller, batch, index, count, new_blocks, queued ? SS_SEQUENCE_OPEN : 0);
     return true;
 }
 
 static bool may_step(const struct ss_sequence *sequence, bool fresh)
 {
-    return ss_sequence_is_ready(sequence) && sequence->state != SS_SEQUENCE_SPILLING &&
+    return !sequence->in_batch && ss_sequence_is_ready(sequence) &&
+           sequence->state != SS_SEQUENCE_SPILLING &&
            (!fresh || sequence->issued + sequence->slices == sequence->reported);
 }
 
-static bool may_open(const struct ss_controller *controller, const struct ss_model *model)
+/* What goes before the last of those at work may open beside them, and takes its part in steps. */
+static bool may_open(const struct ss_controller *controller, const struct ss_model *model,
+                     uint32_t index)
 {
-    return model->queue.count > 0 &&
-           model->live.count < model->batch_max * (uint32_t)controller->pp &&
-           ss_sequence_may_open(controller, model->queue.first);
+    if (index == SS_NONE || !ss_sequence_may_open(controller, index))
+        return false;
+    if (model->running < model->batch_max * (uint32_t)controller->pp)
+        return true;
+    uint64_t own = ss_precedence_of(controller, index);
+    for (int class = 0; class < SS_CLASSES; class ++)
+        if (model->live[class].last != SS_NONE &&
+            ss_precedence_of(controller, model->live[class].last) > own)
+            return true;
+    return false;
 }
 
-/* By age, so that whoever makes room takes it from none that is in the batch already. */
-static void fill(struct ss_controller *controller, struct batch *batch, bool fresh)
+/* The rows that decodes will take, as far as there are places for them. */
+static void expect_decodes(const struct ss_controller *controller, struct batch *batch)
 {
     const struct ss_model *model = &controller->models[batch->model];
     const struct ss_sequence *sequences = controller->sequences;
-    for (uint32_t i = model->live.first;
-         i != SS_NONE && batch->rows_left > 0 && batch->flight->count < batch->sequences_max;
-         i = sequences[i].next)
-        if (may_step(&sequences[i], fresh))
-            include(controller, batch, i);
-    while (batch->flight->count < batch->sequences_max && batch->rows_left > 0 &&
-           may_open(controller, model))
-        if (!include(controller, batch, model->queue.first))
-            return;
+    for (int class = 0; class < SS_CLASSES; class ++)
+        for (uint32_t i = model->live[class].first;
+             i != SS_NONE && batch->expected.rows < batch->sequences_max; i = sequences[i].next)
+            if (is_decode(&sequences[i]) && may_step(&sequences[i], batch->fresh)) {
+                batch->expected.rows++;
+                batch->expected.context += sequences[i].fed + 1;
+            }
+}
+
+/* The next in the order of precedence, at or behind AT in each list. */
+static uint32_t next_of(const struct ss_controller *controller, const struct batch *batch,
+                        uint32_t *at)
+{
+    const struct ss_model *model = &controller->models[batch->model];
+    uint32_t found = SS_NONE;
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        while (at[class] != SS_NONE && !may_step(&controller->sequences[at[class]], batch->fresh))
+            at[class] = controller->sequences[at[class]].next;
+        if (at[class] != SS_NONE && (found == SS_NONE || ss_precedence_of(controller, at[class]) <
+                                                             ss_precedence_of(controller, found)))
+            found = at[class];
+    }
+    uint32_t queued = ss_model_first_queued(controller, model);
+    if (batch->no_opens || !may_open(controller, model, queued))
+        return found;
+    return found == SS_NONE ||
+                   ss_precedence_of(controller, queued) < ss_precedence_of(controller, found)
+               ? queued
+               : found;
+}
+
+/* By precedence, so that whoever makes room takes it from none that should be in the batch. */
+static void fill(struct ss_controller *controller, struct batch *batch)
+{
+    const struct ss_model *model = &controller->models[batch->model];
+    uint32_t at[SS_CLASSES], index;
+    for (int class = 0; class < SS_CLASSES; class ++)
+        at[class] = model->live[class].first;
+    batch->expected = (struct ss_step_load){0};
+    expect_decodes(controller, batch);
+    while (batch->rows_left > 0 && batch->flight->count < batch->sequences_max &&
+           (index = next_of(controller, batch, at)) != SS_NONE) {
+        struct ss_sequence *sequence = &controller->sequences[index];
+        bool queued = sequence->state == SS_SEQUENCE_QUEUED;
+        if (!queued && is_decode(sequence) && batch->expected.rows > 0) {
+            batch->expected.rows--;
+            batch->expected.context -= sequence->fed + 1;
+        }
+        bool included = include(controller, batch, index);
+        if (queued)
+            batch->no_opens = !included;
+        else
+            at[sequence->class] = sequence->next;
+    }
 }
 
 static void send(struct ss_controller *controller, struct batch *batch)
@@ -152,10 +239,13 @@ static void send(struct ss_controller *controller, struct batch *batch)
     for (uint32_t i = 0; i < flight->count; i++) {
         uint32_t index = flight->sequences[i].index;
         uint32_t blocks = controller->sequences[index].blocks;
+        controller->sequences[index].in_batch = false;
         ss_blocks_set_fixed(controller, index, blocks - batch->sequences[i].new_blocks, blocks,
                             false);
     }
     flight->model = batch->model;
+    flight->load = batch->load;
+    flight->decodes_only = batch->slices == 0;
     ss_flight_start(controller, flight, entry->number);
 }
 
@@ -173,15 +263,22 @@ bool ss_compose_batch(struct ss_controller *controller, uint16_t index, uint32_t
         return false;
     size_t arena_used = outbox->arena_used;
     struct batch batch = {
-        .model = index, .sequences_max = sequences_max, .rows_left = rows, .flight = flight};
+        .model = index,
+        .sequences_max = sequences_max,
+        .rows_left = rows,
+        .fresh = fresh_only,
+        .flight = flight,
+    };
     batch.sequences = ss_outbox_array(outbox, sequences_max, sizeof *batch.sequences);
     batch.pages = ss_outbox_array(outbox, pages_max, sizeof *batch.pages);
     size_t arena_own = outbox->arena_used;
     outbox->kept = 1; /* what makes room may send entries, but not take this one's place */
     flight->count = 0;
-    fill(controller, &batch, fresh_only);
-    if (flight->count == 0 && fresh_only)
-        fill(controller, &batch, false);
+    fill(controller, &batch);
+    if (flight->count == 0 && fresh_only) {
+        batch.fresh = batch.no_opens = false;
+        fill(controller, &batch);
+    }
     outbox->kept = 0;
     if (flight->count > 0) {
         send(controller, &batch);

@@ -20,7 +20,7 @@ static struct ss_control *free_control(struct ss_controller *controller)
 
 static bool has_work(const struct ss_model *model)
 {
-    return model->queue.count + model->live.count > 0;
+    return model->queued + model->running > 0;
 }
 
 void ss_control_take(struct ss_controller *controller, const struct ss_event *event)

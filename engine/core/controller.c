@@ -31,7 +31,7 @@ static void take_report(struct ss_controller *controller, const struct ss_report
             ss_flight_tokens(controller, report);
         return;
     case SS_REPORT_DONE:
-        if (!ss_flight_done(controller, report->number, rank))
+        if (!ss_flight_done(controller, report))
             ss_operation_done(controller, report->number, rank);
         return;
     case SS_REPORT_FAILED:

@@ -36,6 +36,7 @@ struct ss_controller_limits {
     uint32_t requests_max;      /* accepted and unanswered */
     uint32_t slots_max;         /* sequences with state on the ranks */
     uint32_t step_tokens_max;   /* rows of one batch */
+    uint64_t step_time_max_ns;  /* of one batch on one stage, by the cost model; 0: any */
     uint32_t batches_in_flight; /* over all models; receive slots of the edges */
     uint32_t loads_in_flight;
     uint32_t queue_max_per_model; /* 0: requests_max */

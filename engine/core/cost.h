@@ -18,14 +18,19 @@ struct ss_step_cost {
     double context_ns;   /* reading the keys and values of one cached token */
 };
 
+/* What a step is made of. */
+struct ss_step_load {
+    uint64_t rows;    /* tokens fed */
+    uint64_t context; /* the sum over its sequences of the tokens in the cache when it ends */
+};
+
 static inline bool ss_step_cost_is_known(const struct ss_step_cost *cost)
 {
     return cost->fixed_ns > 0 || cost->weights_ns > 0 || cost->row_ns > 0;
 }
 
-/* A step of ROWS tokens fed, over CONTEXT tokens: the sum over its sequences of the tokens in the
- * cache when the step ends, its own among them. Rows that are fed at a position add to CONTEXT
- * once, however many they are: their keys are read together. 0 where nothing is known. */
+/* The time of a step of ROWS tokens fed over CONTEXT tokens, as in struct ss_step_load. Rows of one
+ * sequence count their context once: its keys are read together. 0 where nothing is known. */
 static inline uint64_t ss_step_cost_ns(const struct ss_step_cost *cost, uint64_t rows,
                                        uint64_t context)
 {

@@ -5,6 +5,7 @@
 #include "engine/core/block.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
+#include "engine/core/precedence.h"
 
 /* Zeroed memory that lives as long as the controller. */
 static enum ss_status take(struct ss_controller *controller, void *out, size_t count, size_t size,
@@ -122,13 +123,16 @@ static void set_model(struct ss_model *model, const struct ss_controller_model *
     model->context_max = from->context_max;
     model->batch_max = from->batch_max;
     model->pinned = from->pinned;
+    model->cost_is_learnt = true;
     model->load = SS_NONE;
     model->wanted_order = SS_NO_ORDER;
-    model->queue = model->live = (struct ss_list){SS_NONE, SS_NONE, 0};
+    for (int class = 0; class < SS_CLASSES; class ++)
+        model->queue[class] = model->live[class] = (struct ss_list){SS_NONE, SS_NONE, 0};
     for (int stage = 0; stage < pp; stage++) {
         model->block_pages[stage] = from->kv_block_pages[stage];
         model->chunk_count[stage] = from->chunk_count[stage];
         model->cost[stage] = from->cost[stage];
+        model->cost_is_learnt &= !ss_step_cost_is_known(&from->cost[stage]);
         model->chunks[stage] = *chunks;
         *chunks += from->chunk_count[stage];
         for (uint32_t i = 0; i < from->chunk_count[stage]; i++) {
@@ -173,7 +177,8 @@ static enum ss_status make_sequences(struct ss_controller *controller)
     /* A closing sequence is answered but still has its place. */
     uint32_t count = controller->sequence_count = limits->requests_max + limits->slots_max;
     size_t table = (size_t)limits->slots_max * (size_t)controller->pp * controller->blocks_max;
-    controller->first_slotless = controller->last_slotless = SS_NONE;
+    for (int class = 0; class < SS_CLASSES; class ++)
+        controller->first_slotless[class] = controller->last_slotless[class] = SS_NONE;
     enum ss_status status =
         take(controller, &controller->sequences, count, sizeof *controller->sequences, "sequences");
     if (status == SS_OK)
@@ -316,6 +321,8 @@ static enum ss_status make(struct ss_controller *controller,
     controller->policy = ss_policy_of(options->policy);
     SS_ASSERT(controller->policy);
     controller->block_tokens = options->block_tokens;
+    for (int class = 0; class < SS_CLASSES; class ++)
+        controller->class_levels[class] = (uint8_t)(SS_LEVEL_CLASSES + class);
     controller->stall_max_ns = options->stall_max_ns;
     controller->silence_max_ns = options->silence_max_ns;
     for (int stage = 0; stage < options->pp; stage++)

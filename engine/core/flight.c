@@ -1,6 +1,7 @@
 #include "engine/core/flight.h"
 
 #include "engine/core/ending.h"
+#include "engine/core/step_bound.h"
 #include "engine/core/watch.h"
 
 struct ss_flight *ss_flight_place(struct ss_controller *controller)
@@ -9,6 +10,20 @@ struct ss_flight *ss_flight_place(struct ss_controller *controller)
         if (controller->flights[i].number == 0)
             return &controller->flights[i];
     return 0;
+}
+
+bool ss_flight_may_start(const struct ss_controller *controller)
+{
+    uint32_t undone[SS_STAGES_MAX] = {0};
+    if (controller->flights_now == controller->limits.batches_in_flight)
+        return false;
+    for (uint32_t i = 0; i < controller->limits.batches_in_flight; i++)
+        for (int stage = 0; controller->flights[i].number != 0 && stage < controller->pp; stage++)
+            undone[stage] += controller->flights[i].stage_left[stage] > 0;
+    for (uint32_t stage = 0; stage < (uint32_t)controller->pp; stage++)
+        if (undone[stage] >= stage + SS_STEPS_QUEUED_MAX)
+            return false;
+    return true;
 }
 
 static struct ss_flight *find(struct ss_controller *controller, uint64_t number)
@@ -24,6 +39,8 @@ void ss_flight_start(struct ss_controller *controller, struct ss_flight *flight,
     flight->number = number;
     flight->ranks_left = (uint32_t)controller->ranks;
     flight->tokens_due = false;
+    for (int stage = 0; stage < controller->pp; stage++)
+        flight->stage_left[stage] = (uint32_t)controller->tp;
     for (int rank = 0; rank < controller->ranks; rank++)
         flight->done[rank] = false;
     for (uint32_t i = 0; i < flight->count; i++)
@@ -60,15 +77,21 @@ static void release_if_over(struct ss_controller *controller, struct ss_flight *
     controller->flights_now--;
 }
 
-bool ss_flight_done(struct ss_controller *controller, uint64_t number, uint32_t rank)
+bool ss_flight_done(struct ss_controller *controller, const struct ss_report *report)
 {
-    struct ss_flight *flight = find(controller, number);
+    struct ss_flight *flight = find(controller, report->number);
+    uint32_t rank = report->rank;
     if (!flight)
         return false;
     if (flight->done[rank])
         return true;
     flight->done[rank] = true;
+    flight->stage_left[rank / (uint32_t)controller->tp]--;
     flight->ranks_left--;
+    if (report->started_ns > 0 && report->at_ns > report->started_ns + report->waited_ns)
+        ss_step_bound_learn(controller, &controller->models[flight->model], rank, &flight->load,
+                            flight->decodes_only,
+                            report->at_ns - report->started_ns - report->waited_ns);
     release_if_over(controller, flight);
     return true;
 }

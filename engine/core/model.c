@@ -1,5 +1,6 @@
 #include "engine/core/model.h"
 
+#include "engine/core/precedence.h"
 #include "engine/core/sequence.h"
 
 static void list_resident(struct ss_controller *controller, uint16_t index)
@@ -66,8 +67,8 @@ void ss_chunk_set(struct ss_controller *controller, uint16_t model_index, uint16
 void ss_model_note_work(struct ss_controller *controller, uint16_t index)
 {
     struct ss_model *model = &controller->models[index];
-    bool active = model->queue.count > 0 || model->live.count > 0 ||
-                  model->wanted_order != SS_NO_ORDER || model->drop_wanted;
+    bool active = model->queued > 0 || model->running > 0 || model->wanted_order != SS_NO_ORDER ||
+                  model->drop_wanted;
     if (active == model->active)
         return;
     model->active = active;
@@ -88,20 +89,31 @@ void ss_model_note_work(struct ss_controller *controller, uint16_t index)
         controller->models[model->active_next].active_previous = model->active_previous;
 }
 
-uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_model *model)
+uint32_t ss_model_first_queued(const struct ss_controller *controller, const struct ss_model *model)
 {
-    if (model->live.count > 0)
-        return model->live.first;
-    if (model->queue.count > 0 && ss_sequence_may_open(controller, model->queue.first))
-        return model->queue.first;
-    return SS_NONE;
+    return ss_precedence_first(controller, model->queue);
 }
 
-uint64_t ss_model_oldest(const struct ss_controller *controller, const struct ss_model *model)
+uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint32_t live = ss_precedence_first(controller, model->live);
+    uint32_t queued = ss_model_first_queued(controller, model);
+    if (queued != SS_NONE &&
+        (live == SS_NONE ||
+         ss_precedence_of(controller, queued) < ss_precedence_of(controller, live)) &&
+        ss_sequence_may_open(controller, queued))
+        return queued;
+    return live;
+}
+
+uint64_t ss_model_precedence(const struct ss_controller *controller, const struct ss_model *model)
 {
     uint32_t head = ss_model_head(controller, model);
-    uint64_t order = head == SS_NONE ? SS_NO_ORDER : controller->sequences[head].order;
-    return order < model->wanted_order ? order : model->wanted_order;
+    uint64_t first = head == SS_NONE ? SS_NO_ORDER : ss_precedence_of(controller, head);
+    uint64_t wanted = model->wanted_order;
+    if (wanted != SS_NO_ORDER)
+        wanted = ss_precedence_of_class(controller, SS_CLASS_NORMAL, wanted);
+    return first < wanted ? first : wanted;
 }
 
 struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t index)
@@ -112,7 +124,7 @@ struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, 
         .model = index,
         .pinned = model->pinned,
         .stuck = model->flights == 0 && (parted || model->stuck),
-        .oldest_order = ss_model_oldest(controller, model),
+        .oldest_order = ss_model_precedence(controller, model),
         .last_used_ns = model->last_used_ns,
         .last_turn = model->last_turn,
         .loaded_ns = model->loaded_ns,
@@ -121,7 +133,7 @@ struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, 
         .batches_in_flight = model->flights,
         .missing_bytes = model->bytes_in[SS_CHUNK_ABSENT],
         .resident_bytes = model->bytes_in[SS_CHUNK_RESIDENT],
-        .queued = model->queue.count,
-        .running = model->live.count,
+        .queued = model->queued,
+        .running = model->running,
     };
 }

@@ -22,12 +22,16 @@ static inline bool ss_model_is_loaded(const struct ss_controller *controller,
            (model->load == SS_NONE || !controller->loads[model->load].cancelled);
 }
 
-/* The sequence of the model that would run first: the oldest with a slot, else the first in the
- * queue if it may have one; SS_NONE where nothing could run. */
+/* The first of the model's sequences that have no slot; SS_NONE: there is none. */
+uint32_t ss_model_first_queued(const struct ss_controller *controller,
+                               const struct ss_model *model);
+
+/* The sequence of the model that goes first, among those with a slot and the first in the queue if
+ * it may have one; SS_NONE where nothing could run. */
 uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_model *model);
 
-/* The age of its head or of what wants it loaded, whichever is older. */
-uint64_t ss_model_oldest(const struct ss_controller *controller, const struct ss_model *model);
+/* The precedence of its head or of what wants it loaded, whichever goes first. */
+uint64_t ss_model_precedence(const struct ss_controller *controller, const struct ss_model *model);
 
 struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t model);
 

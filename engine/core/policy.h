@@ -10,7 +10,8 @@
 
 #define SS_NO_ORDER UINT64_MAX
 
-/* A model as a policy sees it. Orders are ranks of arrival: the smaller, the older. */
+/* A model as a policy sees it. Orders are precedences: the smaller goes first; within a class that
+ * is by age. */
 struct ss_policy_model {
     uint16_t model;
     bool pinned;

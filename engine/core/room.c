@@ -5,6 +5,7 @@
 #include "engine/core/loading.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
+#include "engine/core/precedence.h"
 
 /* A move entry stays a small message. */
 #define MOVES_PER_ENTRY 256
@@ -18,7 +19,7 @@ static void add_reserves(const struct ss_controller *controller, struct ss_claim
         const struct ss_model *model = &controller->models[i];
         uint32_t head = ss_model_head(controller, model);
         if (head == SS_NONE || !ss_model_is_loaded(controller, model) ||
-            controller->sequences[head].order >= claim->order)
+            ss_precedence_of(controller, head) >= claim->order)
             continue;
         const struct ss_sequence *sequence = &controller->sequences[head];
         uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
@@ -53,15 +54,24 @@ static bool may_drop(const struct ss_controller *controller, const struct ss_cla
     return controller->policy->may_drop(view, claim->order, controller->now_ns);
 }
 
-/* The youngest sequence of the model whose blocks may be taken for the claim; SS_NONE: none. */
-static uint32_t youngest_of(const struct ss_controller *controller, const struct ss_claim *claim,
-                            const struct ss_model *model)
+/* Its blocks may be taken for the claim. */
+static bool may_take(const struct ss_controller *controller, const struct ss_claim *claim,
+                     uint32_t index)
+{
+    const struct ss_sequence *sequence = &controller->sequences[index];
+    return sequence->state == SS_SEQUENCE_RUNNING && sequence->blocks > 0 && !sequence->in_batch &&
+           ss_precedence_of(controller, index) > claim->order;
+}
+
+/* The last sequence of the model and class whose blocks may be taken; SS_NONE: none. */
+static uint32_t last_of(const struct ss_controller *controller, const struct ss_claim *claim,
+                        const struct ss_list *live)
 {
     const struct ss_sequence *sequences = controller->sequences;
-    for (uint32_t i = model->live.last; i != SS_NONE; i = sequences[i].previous) {
-        if (sequences[i].order <= claim->order)
+    for (uint32_t i = live->last; i != SS_NONE; i = sequences[i].previous) {
+        if (ss_precedence_of(controller, i) <= claim->order)
             return SS_NONE;
-        if (sequences[i].state == SS_SEQUENCE_RUNNING && sequences[i].blocks > 0)
+        if (may_take(controller, claim, i))
             return i;
     }
     return SS_NONE;
@@ -81,11 +91,12 @@ static void add_victims(const struct ss_controller *controller, const struct ss_
     for (uint32_t i = controller->first_active; i != SS_NONE;
          i = controller->models[i].active_next) {
         const struct ss_model *model = &controller->models[i];
-        for (uint32_t at = youngest_of(controller, claim, model);
-             at != SS_NONE && sequences[at].order > claim->order; at = sequences[at].previous)
-            for (int stage = 0;
-                 sequences[at].state == SS_SEQUENCE_RUNNING && stage < controller->pp; stage++)
-                extra[stage] += (uint64_t)sequences[at].blocks * model->block_pages[stage];
+        for (int class = 0; class < SS_CLASSES; class ++)
+            for (uint32_t at = last_of(controller, claim, &model->live[class]); at != SS_NONE;
+                 at = sequences[at].previous)
+                for (int stage = 0; may_take(controller, claim, at) && stage < controller->pp;
+                     stage++)
+                    extra[stage] += (uint64_t)sequences[at].blocks * model->block_pages[stage];
     }
 }
 
@@ -107,16 +118,17 @@ static uint32_t best_model(const struct ss_controller *controller, const struct 
     return found;
 }
 
-static uint32_t youngest(const struct ss_controller *controller, const struct ss_claim *claim)
+/* The last of all sequences whose blocks may be taken. */
+static uint32_t last_sequence(const struct ss_controller *controller, const struct ss_claim *claim)
 {
     uint32_t found = SS_NONE;
-    for (uint32_t i = controller->first_active; i != SS_NONE;
-         i = controller->models[i].active_next) {
-        uint32_t of = youngest_of(controller, claim, &controller->models[i]);
-        if (of != SS_NONE && (found == SS_NONE ||
-                              controller->sequences[of].order > controller->sequences[found].order))
-            found = of;
-    }
+    for (uint32_t i = controller->first_active; i != SS_NONE; i = controller->models[i].active_next)
+        for (int class = 0; class < SS_CLASSES; class ++) {
+            uint32_t of = last_of(controller, claim, &controller->models[i].live[class]);
+            if (of != SS_NONE && (found == SS_NONE || ss_precedence_of(controller, of) >
+                                                          ss_precedence_of(controller, found)))
+                found = of;
+        }
     return found;
 }
 
@@ -128,7 +140,7 @@ static bool take_victim(struct ss_controller *controller, const struct ss_claim 
     uint32_t model = best_model(controller, claim, &view);
     if (model != SS_NONE && (view.oldest_order == SS_NO_ORDER || claim->for_load))
         return ss_loading_drop(controller, (uint16_t)model);
-    uint32_t sequence = youngest(controller, claim);
+    uint32_t sequence = last_sequence(controller, claim);
     if (sequence != SS_NONE)
         return ss_aside_set(controller, sequence);
     return model != SS_NONE && ss_loading_drop(controller, (uint16_t)model);

@@ -1,15 +1,15 @@
 /* Room: who must leave so that a claim finds its pages free.
  *
- * Claims are by age. A claim must leave what older claims still need, and may take from all that is
- * younger: so what serves the oldest request always gets its room, and something can always
- * progress, whatever the policy. A policy only chooses among the victims. */
+ * Claims are by precedence (precedence.h). A claim must leave what earlier ones still need, and may
+ * take from all that comes later: so what serves the first of all always gets its room, and
+ * something can always progress, whatever the policy. A policy only chooses among the victims. */
 #ifndef SS_CORE_ROOM_H
 #define SS_CORE_ROOM_H
 
 #include "engine/core/state.h"
 
 struct ss_claim {
-    uint64_t order;
+    uint64_t order; /* precedence */
     uint16_t model; /* whose weights stay */
     bool for_load;  /* weights go before other sequences' KV; else the other way round */
     uint32_t need[SS_STAGES_MAX]; /* pages */

@@ -2,6 +2,7 @@
 
 #include "engine/core/block.h"
 #include "engine/core/model.h"
+#include "engine/core/precedence.h"
 
 bool ss_sequence_may_become(enum ss_sequence_state from, enum ss_sequence_state to)
 {
@@ -58,24 +59,27 @@ static void unlink_from(struct ss_controller *controller, struct ss_list *list, 
 static void wait_for_slot(struct ss_controller *controller, uint32_t index)
 {
     struct ss_sequence *sequences = controller->sequences;
-    uint32_t before = controller->last_slotless;
+    uint8_t class = sequences[index].class;
+    uint32_t before = controller->last_slotless[class];
     sequences[index].earlier = before;
     sequences[index].later = SS_NONE;
-    *(before == SS_NONE ? &controller->first_slotless : &sequences[before].later) = index;
-    controller->last_slotless = index;
+    *(before == SS_NONE ? &controller->first_slotless[class] : &sequences[before].later) = index;
+    controller->last_slotless[class] = index;
     controller->slotless_count++;
 }
 
 static void stop_waiting_for_slot(struct ss_controller *controller, uint32_t index)
 {
     struct ss_sequence *sequences = controller->sequences;
+    uint8_t class = sequences[index].class;
     uint32_t before = sequences[index].earlier, after = sequences[index].later;
-    *(before == SS_NONE ? &controller->first_slotless : &sequences[before].later) = after;
-    *(after == SS_NONE ? &controller->last_slotless : &sequences[after].earlier) = before;
+    *(before == SS_NONE ? &controller->first_slotless[class] : &sequences[before].later) = after;
+    *(after == SS_NONE ? &controller->last_slotless[class] : &sequences[after].earlier) = before;
     controller->slotless_count--;
 }
 
-uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint16_t model)
+uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint16_t model,
+                         enum ss_class class)
 {
     uint32_t index = controller->free_sequence;
     SS_ASSERT(index != SS_NONE);
@@ -86,12 +90,14 @@ uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint
         .order = controller->next_order++,
         .generation = sequence->generation + 1,
         .state = sequence->state,
+        .class = (uint8_t) class,
         .model = model,
         .slot = SS_NO_SLOT,
         .spill_block = SS_NONE,
     };
     ss_sequence_set(controller, index, SS_SEQUENCE_QUEUED);
-    append(controller, &controller->models[model].queue, index);
+    append(controller, &controller->models[model].queue[class], index);
+    controller->models[model].queued++;
     wait_for_slot(controller, index);
     ss_handle_map_add(&controller->handles, handle, index);
     ss_model_note_work(controller, model);
@@ -112,11 +118,13 @@ void ss_sequence_retire(struct ss_controller *controller, uint32_t index)
     ss_handle_map_remove(&controller->handles, sequence->handle);
     ss_deadlines_remove(&controller->deadlines, index);
     if (sequence->state == SS_SEQUENCE_QUEUED) {
-        unlink_from(controller, &model->queue, index);
+        unlink_from(controller, &model->queue[sequence->class], index);
+        model->queued--;
         stop_waiting_for_slot(controller, index);
         free_place(controller, index);
     } else {
-        unlink_from(controller, &model->live, index);
+        unlink_from(controller, &model->live[sequence->class], index);
+        model->running--;
         ss_sequence_set(controller, index, SS_SEQUENCE_CLOSING);
     }
     ss_model_note_work(controller, sequence->model);
@@ -134,19 +142,28 @@ void ss_sequence_close(struct ss_controller *controller, uint32_t index)
 
 bool ss_sequence_may_open(const struct ss_controller *controller, uint32_t index)
 {
-    return controller->free_slot_count > 1 ||
-           (controller->free_slot_count == 1 && controller->first_slotless == index);
+    if (controller->free_slot_count != 1)
+        return controller->free_slot_count > 1;
+    uint64_t own = ss_precedence_of(controller, index);
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        uint32_t other = controller->first_slotless[class];
+        if (other != SS_NONE && ss_precedence_of(controller, other) < own)
+            return false;
+    }
+    return true;
 }
 
 void ss_sequence_open(struct ss_controller *controller, uint32_t index)
 {
     struct ss_sequence *sequence = &controller->sequences[index];
     struct ss_model *model = &controller->models[sequence->model];
-    SS_ASSERT(model->queue.first == index);
+    SS_ASSERT(model->queue[sequence->class].first == index);
     SS_ASSERT(sequence->slot == controller->free_slots[controller->free_slot_count - 1]);
-    unlink_from(controller, &model->queue, index);
+    unlink_from(controller, &model->queue[sequence->class], index);
     stop_waiting_for_slot(controller, index);
-    append(controller, &model->live, index);
+    append(controller, &model->live[sequence->class], index);
+    model->queued--;
+    model->running++;
     controller->free_slot_count--;
     controller->slot_owner[sequence->slot] = index;
     ss_sequence_set(controller, index, SS_SEQUENCE_RUNNING);

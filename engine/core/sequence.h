@@ -10,8 +10,10 @@ bool ss_sequence_may_become(enum ss_sequence_state from, enum ss_sequence_state 
 void ss_sequence_set(struct ss_controller *controller, uint32_t index,
                      enum ss_sequence_state state);
 
-/* A free place, QUEUED at the end of MODEL's queue and of those that wait for a slot. */
-uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint16_t model);
+/* A free place, QUEUED at the end of MODEL's queue of its class and of those that wait for a slot.
+ */
+uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint16_t model,
+                         enum ss_class class);
 
 /* Takes it out of the lists, as it is answered: a queued one is FREE then, one with a slot is
  * CLOSING, to be finished with ss_sequence_close(). */
@@ -20,12 +22,12 @@ void ss_sequence_retire(struct ss_controller *controller, uint32_t index);
 /* A CLOSING sequence whose pages nobody uses any more: gives back blocks, spill area and slot. */
 void ss_sequence_close(struct ss_controller *controller, uint32_t index);
 
-/* A queued sequence may take a slot. The last free one is kept for the oldest that waits, so that
- * resident models cannot starve a model that is still to be loaded. */
+/* A queued sequence may take a slot. The last free one is kept for the first of all that wait, so
+ * that resident models cannot starve a model that is still to be loaded. */
 bool ss_sequence_may_open(const struct ss_controller *controller, uint32_t index);
 
-/* The first of its model's queue becomes RUNNING, in the slot that is next to be given out, which
- * it has named already (the KV blocks that it was given bear its number). */
+/* The first of its model's queue and class becomes RUNNING, in the slot that is next to be given
+ * out, which it has named already (the KV blocks that it was given bear its number). */
 void ss_sequence_open(struct ss_controller *controller, uint32_t index);
 
 /* Tokens that it has or has ordered. */

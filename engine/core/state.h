@@ -55,7 +55,8 @@ struct ss_sequence {
     uint32_t blocks;                   /* of KV, in its table: [0, blocks) have pages */
     uint32_t spill_block, spill_count; /* its part of the spill area; SS_NONE: none */
     uint32_t next, previous;           /* in its model's queue or live list; free list by next */
-    uint32_t later, earlier;           /* among all that wait for a slot */
+    uint32_t later, earlier;           /* among all of its class that wait for a slot */
+    bool in_batch;                     /* in the batch under construction: it makes no room now */
 };
 
 struct ss_list {
@@ -70,13 +71,16 @@ struct ss_model {
     uint32_t context_max, batch_max;
     bool pinned;
     struct ss_step_cost cost[SS_STAGES_MAX];
+    bool cost_is_learnt; /* it was not given */
 
     uint32_t chunks_in[SS_CHUNK_STATES]; /* over all stages */
     uint64_t bytes_in[SS_CHUNK_STATES];  /* one rank of each stage */
     uint32_t pages_in[SS_STAGES_MAX][SS_CHUNK_STATES];
 
-    struct ss_list queue;  /* SS_SEQUENCE_QUEUED, by age */
-    struct ss_list live;   /* with a slot and unanswered, by age; all older than the queue's */
+    struct ss_list queue[SS_CLASSES]; /* SS_SEQUENCE_QUEUED, by age */
+    struct ss_list live[SS_CLASSES];  /* with a slot and unanswered, by age; all older than those in
+                                         the queue of their class */
+    uint32_t queued, running;         /* in all queues, in all live lists */
     uint64_t wanted_order; /* an operator's load, or a pinned model at start; else SS_NO_ORDER */
     bool drop_wanted;
 
@@ -115,8 +119,11 @@ struct ss_flight {
     uint64_t number; /* 0: free place */
     uint16_t model;
     bool tokens_due;
+    bool decodes_only;
+    struct ss_step_load load;
     uint32_t ranks_left;
-    bool *done; /* by rank */
+    uint32_t stage_left[SS_STAGES_MAX]; /* ranks of the stage that are not done */
+    bool *done;                         /* by rank */
     uint32_t count;
     struct ss_flight_sequence {
         uint32_t index, generation;
@@ -173,7 +180,7 @@ struct ss_controller {
     uint32_t accepted_now; /* accepted and unanswered */
     struct ss_handle_map handles;
     struct ss_deadlines deadlines;
-    uint32_t first_slotless, last_slotless;
+    uint32_t first_slotless[SS_CLASSES], last_slotless[SS_CLASSES];
     uint32_t slotless_count;
 
     uint32_t *slot_owner; /* sequence, or SS_NONE */
@@ -198,6 +205,7 @@ struct ss_controller {
     uint32_t blocked_need[SS_STAGES_MAX];
 
     uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
+    uint8_t class_levels[SS_CLASSES];    /* of precedence */
     uint64_t next_order, turn, round;
     bool draining, stopped, lost;
     uint64_t *last_reports; /* by rank: serial number of the latest report */

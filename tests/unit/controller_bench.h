@@ -106,13 +106,20 @@ static inline void step(const struct ss_event *event)
             log_entry(&actions[i].entry);
 }
 
-static inline void arrive(uint64_t request, uint16_t model, uint32_t prompt, uint32_t tokens)
+static inline void arrive_as(enum ss_class class, uint64_t request, uint16_t model, uint32_t prompt,
+                             uint32_t tokens)
 {
     step(&(struct ss_event){.kind = SS_EVENT_ARRIVED,
+                            .class = (uint8_t) class,
                             .request = request,
                             .model = model,
                             .prompt_tokens = prompt,
                             .max_tokens = tokens});
+}
+
+static inline void arrive(uint64_t request, uint16_t model, uint32_t prompt, uint32_t tokens)
+{
+    arrive_as(SS_CLASS_NORMAL, request, model, prompt, tokens);
 }
 
 static inline void report(enum ss_report_kind kind, uint16_t rank, uint64_t number, uint32_t count)

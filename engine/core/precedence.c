@@ -1,0 +1,19 @@
+#include "engine/core/precedence.h"
+
+uint64_t ss_precedence_of(const struct ss_controller *controller, uint32_t index)
+{
+    const struct ss_sequence *sequence = &controller->sequences[index];
+    return ss_precedence_of_class(controller, (enum ss_class)sequence->class, sequence->order);
+}
+
+uint32_t ss_precedence_first(const struct ss_controller *controller, const struct ss_list *lists)
+{
+    uint32_t first = SS_NONE;
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        uint32_t head = lists[class].first;
+        if (head != SS_NONE && (first == SS_NONE || ss_precedence_of(controller, head) <
+                                                        ss_precedence_of(controller, first)))
+            first = head;
+    }
+    return first;
+}
