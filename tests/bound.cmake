@@ -1,0 +1,2 @@
+# The offline bound.
+ss_unit_test(sim_bound ss_bound)
