@@ -15,7 +15,8 @@ foreach(test core_page_map core_pool core_policy core_controller core_room core_
 endforeach()
 
 # The controller against simulated ranks, from seeds: sim_random --seeds A..B replays.
-add_executable(sim_random sim/scenario.c sim/sim_random.c)
+add_executable(sim_random sim/misfortune.c sim/promises.c sim/run.c sim/scenario.c sim/seen.c
+  sim/sim_random.c sim/trace.c)
 target_link_libraries(sim_random PRIVATE ss_sim)
 add_test(NAME sim_random COMMAND sim_random --seeds 1..3000)
 set_tests_properties(sim_random PROPERTIES TIMEOUT 300)

@@ -148,7 +148,7 @@ uint32_t ss_controller_step(struct ss_controller *controller, uint64_t now_ns,
         take_event(controller, &events[i]);
         news |= events[i].kind != SS_EVENT_TIMER;
     }
-    ss_watch_look(controller);
+    news |= ss_watch_look(controller);
     news |= ss_admission_expire(controller);
     if (controller->emulate.poll)
         decide_by_tick(controller, news);

@@ -48,12 +48,12 @@ static void owe(struct debt *debt, uint64_t number, const bool *done, int ranks)
         }
 }
 
-void ss_watch_look(struct ss_controller *controller)
+bool ss_watch_look(struct ss_controller *controller)
 {
     struct debt debt = {0};
     if (controller->silence_max_ns == 0 || !controller->owing || controller->stopped ||
         controller->now_ns - controller->heard_ns < controller->silence_max_ns)
-        return;
+        return false;
     for (uint32_t i = 0; i < controller->limits.batches_in_flight; i++)
         owe(&debt, controller->flights[i].number, controller->flights[i].done, controller->ranks);
     for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
@@ -62,6 +62,7 @@ void ss_watch_look(struct ss_controller *controller)
         owe(&debt, controller->operations[i].number, controller->operations[i].done,
             controller->ranks);
     ss_watch_lose(controller, SS_LOSS_SILENCE, debt.rank, debt.number);
+    return true;
 }
 
 uint64_t ss_watch_due_ns(struct ss_controller *controller)

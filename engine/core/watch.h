@@ -9,8 +9,9 @@
  * alone; one that comes too early loses the group: what is missing can never be known. */
 bool ss_watch_take(struct ss_controller *controller, const struct ss_report *report);
 
-/* Loses the group if it has been silent for too long. After the events of a step. */
-void ss_watch_look(struct ss_controller *controller);
+/* Loses the group if it has been silent for too long, and is true then. After the events of a
+ * step. */
+bool ss_watch_look(struct ss_controller *controller);
 
 /* Notes at the end of a step whether the group owes reports now; returns when its silence will have
  * lasted too long, or UINT64_MAX. */

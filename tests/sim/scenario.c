@@ -84,7 +84,8 @@ static void draw_group(struct scenario *scenario)
     options->model_count = (uint32_t)between(scenario, 1, 6);
     options->models = scenario->models;
     options->limits = (struct ss_controller_limits){
-        .requests_max = (uint32_t)between(scenario, 1, 200),
+        .requests_max = one_in(scenario, 4) ? (uint32_t)between(scenario, 1, 20)
+                                            : (uint32_t)between(scenario, 20, 400),
         .slots_max = slots[draw(scenario, 5)],
         .step_tokens_max = rows[draw(scenario, 4)],
         .batches_in_flight = (uint32_t)between(scenario, 1, (uint64_t)options->pp + 2),
@@ -107,7 +108,6 @@ static void draw_group(struct scenario *scenario)
 static void draw_costs(struct scenario *scenario)
 {
     struct ss_sim_costs *costs = &scenario->options.costs;
-    uint64_t ranks = (uint64_t)(scenario->options.controller.tp * scenario->options.controller.pp);
     *costs = (struct ss_sim_costs){
         .link_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
         .unload_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
@@ -121,7 +121,27 @@ static void draw_costs(struct scenario *scenario)
         .report_jitter_ns = one_in(scenario, 3) ? between(scenario, 1, 2000000) : 0,
         .duplicate_in = one_in(scenario, 3) ? (uint32_t)between(scenario, 2, 20) : 0,
     };
-    scenario->slow_rank = one_in(scenario, 6) ? (uint32_t)draw(scenario, ranks) : NO_RANK;
+    if (one_in(scenario, 4)) {
+        costs->late_in = (uint32_t)between(scenario, 5, 200);
+        costs->late_ns = 1000ull << between(scenario, 5, 15);
+    }
+}
+
+static void draw_request(struct scenario *scenario, struct scenario_request *request)
+{
+    /* Half of all requests go to the first two models, so that some are hot. */
+    request->model = (uint16_t)draw(scenario, scenario->options.controller.model_count);
+    if (request->model > 1 && one_in(scenario, 2))
+        request->model %= 2;
+    uint32_t context = scenario->models[request->model].context_max;
+    if (one_in(scenario, 50))
+        context += 2; /* some are too long */
+    request->plan.prompt = (uint32_t)between(scenario, 1, context - 1);
+    request->plan.tokens_max = (uint32_t)between(scenario, 1, context - request->plan.prompt);
+    if (one_in(scenario, 2))
+        request->plan.eos_after = (uint32_t)between(scenario, 1, request->plan.tokens_max);
+    request->plan.stops = one_in(scenario, 4);
+    request->client = (uint8_t)draw(scenario, scenario->client_count);
 }
 
 static void draw_requests(struct scenario *scenario)
@@ -129,40 +149,78 @@ static void draw_requests(struct scenario *scenario)
     uint64_t at_ns = 0, mean_ns = 1000ull << between(scenario, 0, 12);
     uint64_t cancel_in = one_in(scenario, 3) ? between(scenario, 2, 10) : 0;
     uint64_t deadline_in = one_in(scenario, 4) ? between(scenario, 2, 10) : 0;
-    scenario->request_count = (uint32_t)between(scenario, 5, SCENARIO_REQUESTS_MAX);
+    uint64_t classes = one_in(scenario, 2) ? between(scenario, 1, 3) : 0;
+    scenario->together = one_in(scenario, 2);
+    scenario->client_count = (uint32_t)between(scenario, 1, SCENARIO_CLIENTS_MAX);
+    scenario->request_count = (uint32_t)between(scenario, 50, SCENARIO_REQUESTS_MAX);
     for (uint32_t i = 0; i < scenario->request_count; i++) {
         struct scenario_request *request = &scenario->requests[i];
-        /* Half of all requests go to the first two models, so that some are hot. */
-        request->model = (uint16_t)draw(scenario, scenario->options.controller.model_count);
-        if (request->model > 1 && one_in(scenario, 2))
-            request->model %= 2;
-        uint32_t context = scenario->models[request->model].context_max;
-        if (one_in(scenario, 50))
-            context += 2; /* some are too long */
+        draw_request(scenario, request);
         at_ns += one_in(scenario, 3) ? 0 : draw(scenario, 2 * mean_ns);
         request->arrives_ns = at_ns;
         request->plan.handle = 1000 + i;
-        request->plan.prompt = (uint32_t)between(scenario, 1, context - 1);
-        request->plan.tokens_max = (uint32_t)between(scenario, 1, context - request->plan.prompt);
-        if (one_in(scenario, 2))
-            request->plan.eos_after = (uint32_t)between(scenario, 1, request->plan.tokens_max);
+        request->class = classes ? (uint8_t)draw(scenario, classes) : SS_CLASS_NORMAL;
         uint64_t patience_ns = draw(scenario, 40) * draw(scenario, 1000000);
         if (cancel_in && one_in(scenario, cancel_in))
             request->cancelled_ns = at_ns + patience_ns;
+        request->stopped = one_in(scenario, 3);
         if (deadline_in && one_in(scenario, deadline_in))
             request->deadline_ns = at_ns + patience_ns;
+    }
+    scenario->end_ns = at_ns;
+}
+
+static void draw_loss(struct scenario *scenario)
+{
+    const struct ss_controller_options *options = &scenario->options.controller;
+    struct scenario_moment *when = &scenario->loss_when;
+    if (!one_in(scenario, 4))
+        return;
+    scenario->loss = (enum scenario_loss)between(scenario, LOSS_NONE + 1, LOSS_KINDS - 1);
+    scenario->loss_rank = (uint32_t)draw(scenario, (uint64_t)(options->tp * options->pp));
+    when->at_ns = 1 + draw(scenario, scenario->end_ns + 1000000);
+    if (one_in(scenario, 3)) {
+        when->kind = MOMENT_SEQUENCE;
+        when->state = (uint32_t)between(scenario, SS_SEQUENCE_QUEUED, SS_SEQUENCE_STATES - 1);
+    } else if (one_in(scenario, 2)) {
+        when->kind = MOMENT_CHUNK;
+        when->state = (uint32_t)between(scenario, SS_CHUNK_ABSENT, SS_CHUNK_STATES - 1);
+    }
+}
+
+static void draw_slowness(struct scenario *scenario)
+{
+    const struct ss_controller_options *options = &scenario->options.controller;
+    scenario->slow_count =
+        one_in(scenario, 3) ? (uint32_t)between(scenario, 1, SCENARIO_SLOW_MAX) : 0;
+    for (uint32_t i = 0; i < scenario->slow_count; i++) {
+        struct scenario_slow *slow = &scenario->slow[i];
+        slow->from_ns = one_in(scenario, 3) ? 1 : 1 + draw(scenario, scenario->end_ns + 1);
+        slow->to_ns =
+            one_in(scenario, 3) ? 0 : slow->from_ns + draw(scenario, scenario->end_ns / 2 + 1);
+        slow->rank = one_in(scenario, 3)
+                         ? NO_RANK
+                         : (uint32_t)draw(scenario, (uint64_t)(options->tp * options->pp));
     }
 }
 
 static void draw_misfortunes(struct scenario *scenario)
 {
-    uint64_t end_ns = scenario->requests[scenario->request_count - 1].arrives_ns;
-    if (one_in(scenario, 8))
-        scenario->lost_ns = 1 + draw(scenario, end_ns + 1000000);
+    uint64_t end_ns = scenario->end_ns;
+    draw_loss(scenario);
+    draw_slowness(scenario);
+    for (uint32_t i = 0; i < scenario->client_count; i++)
+        if (one_in(scenario, 12))
+            scenario->gone_ns[i] = 1 + draw(scenario, end_ns + 1000000);
+    if (one_in(scenario, 4)) {
+        scenario->cancel_in = (uint32_t)between(scenario, 1, 40);
+        scenario->cancel_state =
+            (uint32_t)between(scenario, SS_SEQUENCE_QUEUED, SS_SEQUENCE_RESTORING);
+    }
     if (one_in(scenario, 3))
         scenario->drain_ns = 1 + draw(scenario, 2 * end_ns + 1000000);
     if (one_in(scenario, 4))
-        scenario->control_count = (uint32_t)between(scenario, 1, 8);
+        scenario->control_count = (uint32_t)between(scenario, 1, SCENARIO_CONTROLS_MAX);
     for (uint32_t i = 0; i < scenario->control_count; i++) {
         scenario->controls[i].at_ns = draw(scenario, end_ns + 1000000);
         scenario->controls[i].model =
@@ -182,17 +240,22 @@ static void bound_waits(struct scenario *scenario)
     for (int stage = 0; stage < options->pp; stage++)
         if (options->pool_pages[stage] * 4096.0 > pool_bytes)
             pool_bytes = options->pool_pages[stage] * 4096.0;
-    double slow = scenario->slow_rank == NO_RANK ? 1 : 10;
+    double slow = scenario->slow_count == 0 ? 1 : 10;
     double pieces = pool_bytes / (double)costs->piece_bytes + 8 * SCENARIO_CHUNKS_MAX;
     load_ns =
         pool_bytes * 1e9 * slow * (1 / costs->link_bytes_per_s + 2 / costs->unload_bytes_per_s) +
         pieces * (double)costs->piece_latency_ns;
-    double talk_ns = (double)(4 * costs->hop_ns * (uint64_t)options->pp + costs->report_ns +
-                              costs->report_jitter_ns + (options->emulate.poll ? 40000000 : 0));
+    double talk_ns =
+        (double)(4 * costs->hop_ns * (uint64_t)options->pp + costs->report_ns +
+                 costs->report_jitter_ns + costs->late_ns + (options->emulate.poll ? 40000000 : 0));
     double step_ns =
         (double)options->pp * SCENARIO_CHUNKS_MAX *
             (double)(costs->chunk_ns + options->limits.step_tokens_max * costs->row_ns) +
         talk_ns + pool_bytes / 4096 * (double)costs->move_page_ns;
+    /* KV blocks are copied in quarters of a piece, a sequence's at most; each copy is reported. */
+    double copy_ns = 96.0 / 4 * (double)costs->piece_bytes * 1e9 * slow / costs->unload_bytes_per_s;
+    scenario->options.controller.silence_max_ns =
+        (uint64_t)(2 * (load_ns + talk_ns + step_ns + copy_ns)) + 1000000;
     double steps = 2 * 96 * (double)(options->limits.batches_in_flight + options->model_count);
     scenario->wait_max_ns_per_request = (uint64_t)(8 * (load_ns + talk_ns) + steps * step_ns);
 }
