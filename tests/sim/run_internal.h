@@ -22,7 +22,7 @@ struct run {
     struct ss_sim_queue queue;
     struct ss_sim_group *group;
     struct fate fates[SCENARIO_REQUESTS_MAX];
-    uint32_t unanswered, controls_asked, controls_done;
+    uint32_t arrived, unanswered, controls_asked, controls_done;
     uint64_t now_ns, draws;
     bool drain_asked, drained;
 

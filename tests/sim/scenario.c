@@ -149,7 +149,7 @@ static void draw_requests(struct scenario *scenario)
     uint64_t at_ns = 0, mean_ns = 1000ull << between(scenario, 0, 12);
     uint64_t cancel_in = one_in(scenario, 3) ? between(scenario, 2, 10) : 0;
     uint64_t deadline_in = one_in(scenario, 4) ? between(scenario, 2, 10) : 0;
-    uint64_t classes = one_in(scenario, 2) ? between(scenario, 1, 3) : 0;
+    scenario->classes = one_in(scenario, 2) ? (uint32_t)between(scenario, 2, 3) : 1;
     scenario->together = one_in(scenario, 2);
     scenario->client_count = (uint32_t)between(scenario, 1, SCENARIO_CLIENTS_MAX);
     scenario->request_count = (uint32_t)between(scenario, 50, SCENARIO_REQUESTS_MAX);
@@ -159,7 +159,8 @@ static void draw_requests(struct scenario *scenario)
         at_ns += one_in(scenario, 3) ? 0 : draw(scenario, 2 * mean_ns);
         request->arrives_ns = at_ns;
         request->plan.handle = 1000 + i;
-        request->class = classes ? (uint8_t)draw(scenario, classes) : SS_CLASS_NORMAL;
+        request->class =
+            scenario->classes > 1 ? (uint8_t)draw(scenario, scenario->classes) : SS_CLASS_NORMAL;
         uint64_t patience_ns = draw(scenario, 40) * draw(scenario, 1000000);
         if (cancel_in && one_in(scenario, cancel_in))
             request->cancelled_ns = at_ns + patience_ns;
@@ -172,19 +173,24 @@ static void draw_requests(struct scenario *scenario)
 
 static void draw_loss(struct scenario *scenario)
 {
-    const struct ss_controller_options *options = &scenario->options.controller;
+    struct ss_controller_options *options = &scenario->options.controller;
     struct scenario_moment *when = &scenario->loss_when;
-    if (!one_in(scenario, 4))
+    if (!one_in(scenario, 3))
         return;
     scenario->loss = (enum scenario_loss)between(scenario, LOSS_NONE + 1, LOSS_KINDS - 1);
     scenario->loss_rank = (uint32_t)draw(scenario, (uint64_t)(options->tp * options->pp));
     when->at_ns = 1 + draw(scenario, scenario->end_ns + 1000000);
-    if (one_in(scenario, 3)) {
+    if (one_in(scenario, 2)) {
+        /* Those that are seldom seen more often. */
+        bool seldom = one_in(scenario, 2);
         when->kind = MOMENT_SEQUENCE;
-        when->state = (uint32_t)between(scenario, SS_SEQUENCE_QUEUED, SS_SEQUENCE_STATES - 1);
+        when->state = (uint32_t)between(scenario, seldom ? SS_SEQUENCE_ASIDE : SS_SEQUENCE_QUEUED,
+                                        SS_SEQUENCE_STATES - 1);
+        when->at_ns = seldom ? 1 : when->at_ns;
     } else if (one_in(scenario, 2)) {
         when->kind = MOMENT_CHUNK;
         when->state = (uint32_t)between(scenario, SS_CHUNK_ABSENT, SS_CHUNK_STATES - 1);
+        options->emulate.copy_back |= when->state == SS_CHUNK_DROPPING;
     }
 }
 
@@ -216,6 +222,11 @@ static void draw_misfortunes(struct scenario *scenario)
         scenario->cancel_in = (uint32_t)between(scenario, 1, 40);
         scenario->cancel_state =
             (uint32_t)between(scenario, SS_SEQUENCE_QUEUED, SS_SEQUENCE_RESTORING);
+    }
+    if (scenario->loss_when.kind == MOMENT_SEQUENCE &&
+        scenario->loss_when.state == SS_SEQUENCE_CLOSING) {
+        scenario->cancel_in = 1;
+        scenario->cancel_state = one_in(scenario, 2) ? SS_SEQUENCE_SPILLING : SS_SEQUENCE_RESTORING;
     }
     if (one_in(scenario, 3))
         scenario->drain_ns = 1 + draw(scenario, 2 * end_ns + 1000000);

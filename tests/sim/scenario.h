@@ -54,7 +54,7 @@ struct scenario {
     uint32_t chunk_pages[SCENARIO_MODELS_MAX][SCENARIO_STAGES_MAX][SCENARIO_CHUNKS_MAX];
     uint64_t chunk_bytes[SCENARIO_MODELS_MAX][SCENARIO_STAGES_MAX][SCENARIO_CHUNKS_MAX];
 
-    uint32_t request_count, client_count;
+    uint32_t request_count, client_count, classes;
     struct scenario_request requests[SCENARIO_REQUESTS_MAX];
     uint64_t end_ns; /* the last arrival */
     bool together;   /* what arrives at one time is one step's */
