@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/base/memory.h"
+#include "engine/serve/costs.h"
 #include "swap/fill.h"
 
 #define SHARD_ALIGN 4096u
@@ -124,6 +125,13 @@ enum ss_status ss_catalog_open(const struct ss_config *config, FILE *mistakes,
             wrong++;
         }
     }
+    if (config->profile) {
+        enum ss_status read = ss_profile_read(config->profile, mistakes, &catalog->profile);
+        if (!wrong && read) {
+            status = read;
+            goto fail;
+        }
+    }
     if (wrong) {
         status = ss_fail(last, "%s: %d of %d models cannot be served", config->path, wrong,
                          config->model_count);
@@ -151,6 +159,7 @@ void ss_catalog_close(struct ss_catalog *catalog)
         }
     }
     ss_free(catalog->models);
+    ss_free(catalog->profile);
     ss_free(catalog);
 }
 
@@ -231,6 +240,8 @@ void ss_catalog_controller_model(const struct ss_catalog *catalog, int index,
         out->chunk_pages[stage] = from->chunk_pages[stage];
         out->chunk_bytes[stage] = from->chunk_bytes[stage];
         out->kv_block_pages[stage] = from->kv_block_pages[stage];
+        if (catalog->profile)
+            ss_costs_of_stage(catalog, index, stage, &out->cost[stage]);
     }
 }
 
@@ -262,6 +273,7 @@ void ss_catalog_controller_options(const struct ss_catalog *catalog,
                     .models_max = config->emulate.models_max},
         .stall_max_ns = config->limits.stall_max_ns,
         .silence_max_ns = config->limits.peer_timeout_ns,
+        .link_bytes_per_s = catalog->profile ? ss_costs_link_bytes_per_s(catalog) : 0,
     };
     for (int stage = 0; stage < catalog->pp; stage++) {
         options->pool_pages[stage] =

@@ -10,6 +10,7 @@
 
 #include "engine/base/status.h"
 #include "engine/config/config.h"
+#include "engine/config/profile.h"
 #include "engine/core/controller.h"
 #include "pipeline/models/model.h"
 
@@ -29,6 +30,7 @@ struct ss_catalog_model {
 
 struct ss_catalog {
     const struct ss_config *config; /* borrowed */
+    struct ss_profile *profile;     /* of the machine; null where the config names none */
     int tp, pp;
     size_t activation_bytes; /* each element of activations and KV cache */
     int model_count;

@@ -1,0 +1,112 @@
+#include "engine/swapsim/metrics.h"
+
+#include "engine/base/memory.h"
+#include "engine/serve/costs.h"
+
+const char *ss_end_text(enum ss_end end)
+{
+    static const char *const texts[SS_END_KINDS] = {
+        [SS_END_LENGTH] = "length",
+        [SS_END_EOS] = "eos",
+        [SS_END_STOP] = "stop",
+        [SS_END_CANCELLED] = "cancelled",
+        [SS_END_DEADLINE] = "deadline_exceeded",
+        [SS_END_OVERLOADED] = "overloaded",
+        [SS_END_TOO_LONG] = "too_long",
+        [SS_END_DRAINING] = "draining",
+        [SS_END_RANK_LOST] = "rank_lost",
+    };
+    return texts[end];
+}
+
+enum ss_status ss_metrics_open(const struct ss_catalog *catalog, double slo_factor,
+                               struct ss_metrics *out)
+{
+    struct ss_metrics metrics = {.catalog = catalog, .slo_factor = slo_factor};
+    enum ss_status status = ss_alloc(&metrics.models, (size_t)catalog->model_count,
+                                     sizeof *metrics.models, "the models' metrics");
+    if (!status)
+        *out = metrics;
+    return status;
+}
+
+void ss_metrics_close(struct ss_metrics *metrics)
+{
+    ss_histogram_release(&metrics->latency);
+    ss_histogram_release(&metrics->first_token);
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        ss_histogram_release(&metrics->class_latency[class]);
+        ss_histogram_release(&metrics->class_first_token[class]);
+    }
+    ss_free(metrics->models);
+}
+
+void ss_metrics_arrival(struct ss_metrics *metrics, uint32_t model, uint64_t at_ns)
+{
+    struct ss_model_metrics *of = &metrics->models[model];
+    if (of->arrivals > 0) {
+        double gap_s = (double)(at_ns - of->last_ns) / 1e9;
+        of->gap_sum += gap_s;
+        of->gap_square_sum += gap_s * gap_s;
+    }
+    of->arrivals++;
+    of->last_ns = at_ns;
+    metrics->arrivals++;
+}
+
+uint64_t ss_cold_latency_ns(const struct ss_catalog *catalog, uint32_t model,
+                            uint32_t prompt_tokens, uint32_t output_tokens)
+{
+    const struct ss_catalog_model *of = &catalog->models[model];
+    double link = (double)ss_costs_link_bytes_per_s(catalog);
+    uint64_t largest = 0, steps_ns = 0;
+    for (int stage = 0; stage < catalog->pp; stage++) {
+        struct ss_step_cost cost;
+        if (of->images[stage].bytes > largest)
+            largest = of->images[stage].bytes;
+        ss_costs_of_stage(catalog, (int)model, stage, &cost);
+        steps_ns += ss_step_cost_ns(&cost, prompt_tokens, prompt_tokens);
+        if (output_tokens > 1)
+            steps_ns += (output_tokens - 1) *
+                        ss_step_cost_ns(&cost, 1, (uint64_t)prompt_tokens + output_tokens / 2);
+    }
+    return (uint64_t)((double)largest * 1e9 / link) + steps_ns;
+}
+
+static enum ss_status count_answer(struct ss_metrics *metrics, const struct ss_outcome *outcome)
+{
+    uint64_t latency_ns = outcome->end_ns - outcome->arrival_ns;
+    uint64_t cold_ns = ss_cold_latency_ns(metrics->catalog, outcome->model, outcome->prompt_tokens,
+                                          outcome->output_tokens);
+    struct ss_model_metrics *of = &metrics->models[outcome->model];
+    enum ss_status status = ss_histogram_add(&metrics->latency, latency_ns);
+    if (!status)
+        status = ss_histogram_add(&metrics->class_latency[outcome->class], latency_ns);
+    if (!status && outcome->first_ns) {
+        uint64_t first_ns = outcome->first_ns - outcome->arrival_ns;
+        status = ss_histogram_add(&metrics->first_token, first_ns);
+        if (!status)
+            status = ss_histogram_add(&metrics->class_first_token[outcome->class], first_ns);
+    }
+    metrics->answered++;
+    metrics->cold += outcome->cold;
+    metrics->in_time += (double)latency_ns <= metrics->slo_factor * (double)cold_ns;
+    of->answered++;
+    of->latency_sum_ns += (double)latency_ns;
+    return status;
+}
+
+enum ss_status ss_metrics_outcome(struct ss_metrics *metrics, const struct ss_outcome *outcome)
+{
+    metrics->tokens += outcome->tokens;
+    if (outcome->end_ns > metrics->last_end_ns)
+        metrics->last_end_ns = outcome->end_ns;
+    if (outcome->refused) {
+        metrics->refusals[outcome->reason]++;
+        return SS_OK;
+    }
+    metrics->ends[outcome->reason]++;
+    bool answered = outcome->reason == SS_END_LENGTH || outcome->reason == SS_END_EOS ||
+                    outcome->reason == SS_END_STOP;
+    return answered ? count_answer(metrics, outcome) : SS_OK;
+}

@@ -1,0 +1,167 @@
+#include "engine/swapsim/output.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define SHOWN_MODELS_MAX 1000 /* of the list of models, which is for people */
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+static void write_times(FILE *file, const char *name, struct ss_histogram *histogram,
+                        const char *indent)
+{
+    fprintf(file,
+            "%s\"%s\": {\"count\": %" PRIu64
+            ", \"mean\": %.9f, \"p50\": %.9f, \"p90\": %.9f, \"p99\": %.9f, \"p999\": %.9f, "
+            "\"max\": %.9f},\n",
+            indent, name, histogram->count, ss_histogram_mean_ns(histogram) / 1e9,
+            seconds(ss_histogram_quantile_ns(histogram, 0.5)),
+            seconds(ss_histogram_quantile_ns(histogram, 0.9)),
+            seconds(ss_histogram_quantile_ns(histogram, 0.99)),
+            seconds(ss_histogram_quantile_ns(histogram, 0.999)), seconds(histogram->max_ns));
+}
+
+static void write_reasons(FILE *file, const char *name, const uint64_t counts[SS_END_KINDS])
+{
+    const char *separator = "";
+    fprintf(file, "  \"%s\": {", name);
+    for (int end = 0; end < SS_END_KINDS; end++) {
+        if (counts[end] == 0)
+            continue;
+        fprintf(file, "%s\"%s\": %" PRIu64, separator, ss_end_text((enum ss_end)end), counts[end]);
+        separator = ", ";
+    }
+    fprintf(file, "},\n");
+}
+
+static void write_classes(FILE *file, struct ss_metrics *metrics)
+{
+    static const char *const names[SS_CLASSES] = {"realtime", "normal", "batch"};
+    char indented[64];
+    fprintf(file, "  \"classes\": {\n");
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        snprintf(indented, sizeof indented, "%s_latency_s", names[class]);
+        write_times(file, indented, &metrics->class_latency[class], "    ");
+        snprintf(indented, sizeof indented, "%s_first_token_s", names[class]);
+        write_times(file, indented, &metrics->class_first_token[class], "    ");
+    }
+    fprintf(file, "    \"slo_factor\": %g\n  },\n", metrics->slo_factor);
+}
+
+static void write_models(FILE *file, const struct ss_metrics *metrics, double duration_s)
+{
+    const struct ss_catalog *catalog = metrics->catalog;
+    const char *separator = "";
+    fprintf(file, "  \"models\": [");
+    for (int i = 0; i < catalog->model_count && i < SHOWN_MODELS_MAX; i++) {
+        const struct ss_model_metrics *of = &metrics->models[i];
+        double gaps = of->arrivals > 1 ? (double)(of->arrivals - 1) : 0;
+        double mean = gaps > 0 ? of->gap_sum / gaps : 0;
+        double variance = gaps > 0 ? of->gap_square_sum / gaps - mean * mean : 0;
+        fprintf(file,
+                "%s\n    {\"name\": \"%s\", \"requests\": %" PRIu64
+                ", \"rate\": %.6f, \"cv\": %.6f, \"mean_latency_s\": %.9f}",
+                separator, catalog->models[i].config->name, of->arrivals,
+                duration_s > 0 ? (double)of->arrivals / duration_s : 0,
+                mean > 0 && variance > 0 ? sqrt(variance) / mean : 0,
+                of->answered ? of->latency_sum_ns / 1e9 / (double)of->answered : 0);
+        separator = ",";
+    }
+    fprintf(file, "\n  ]\n");
+}
+
+static void write_work(FILE *file, const struct ss_run_totals *totals)
+{
+    const struct ss_controller_view *view = &totals->view;
+    fprintf(file,
+            "  \"loads\": %" PRIu64 ",\n  \"drops\": %" PRIu64 ",\n  \"steps\": %" PRIu64
+            ",\n  \"bytes_loaded\": %" PRIu64 ",\n  \"bytes_ordered\": %" PRIu64
+            ",\n  \"bytes_copied_back\": %" PRIu64 ",\n  \"spilled\": %" PRIu64
+            ",\n  \"recomputed\": %" PRIu64 ",\n",
+            view->loads, view->drops, view->batches, totals->loaded_bytes, view->load_bytes,
+            totals->copied_back_bytes, view->spilled, view->recomputed);
+}
+
+static double share(uint64_t part, uint64_t whole)
+{
+    return whole ? (double)part / (double)whole : 0;
+}
+
+void ss_write_summary(FILE *file, const struct ss_run_options *options, struct ss_metrics *metrics,
+                      const struct ss_run_totals *totals)
+{
+    uint64_t duration_ns = options->workload->duration_ns;
+    double arrivals_s = seconds(duration_ns ? duration_ns : totals->end_ns);
+    double end_s = seconds(metrics->last_end_ns);
+    fprintf(file,
+            "{\n  \"config\": \"%s\",\n  \"workload\": \"%s\",\n  \"seed\": %" PRIu64
+            ",\n  \"groups\": %u,\n  \"policy\": \"%s\",\n",
+            options->catalog->config->path, options->workload->path, options->seed, options->groups,
+            options->catalog->config->policy);
+    fprintf(file,
+            "  \"requests\": %" PRIu64 ",\n  \"answered\": %" PRIu64 ",\n  \"cold\": %" PRIu64
+            ",\n",
+            metrics->arrivals, metrics->answered, metrics->cold);
+    write_reasons(file, "ended", metrics->ends);
+    write_reasons(file, "refused", metrics->refusals);
+    write_times(file, "latency_s", &metrics->latency, "  ");
+    write_times(file, "first_token_s", &metrics->first_token, "  ");
+    write_classes(file, metrics);
+    fprintf(file,
+            "  \"slo_attainment\": %.9f,\n  \"end_s\": %.9f,\n  \"requests_per_s\": %.6f,\n  "
+            "\"tokens\": %" PRIu64 ",\n  \"tokens_per_s\": %.6f,\n  \"requests_at_once\": %" PRIu64
+            ",\n",
+            share(metrics->in_time, metrics->arrivals), end_s,
+            end_s > 0 ? (double)metrics->answered / end_s : 0, metrics->tokens,
+            end_s > 0 ? (double)metrics->tokens / end_s : 0, totals->live_max);
+    write_work(file, totals);
+    write_models(file, metrics, arrivals_s);
+    fprintf(file, "}\n");
+}
+
+void ss_write_wall(FILE *file, const struct ss_metrics *metrics, const struct ss_run_totals *totals)
+{
+    double wall_s = seconds(totals->wall_ns);
+    fprintf(file,
+            "{\n  \"wall_s\": %.6f,\n  \"requests_per_wall_s\": %.1f,\n  \"steps_per_wall_s\": "
+            "%.1f,\n  \"happenings\": %" PRIu64 ",\n  \"happenings_per_wall_s\": %.1f\n}\n",
+            wall_s, (double)metrics->arrivals / wall_s, (double)totals->view.batches / wall_s,
+            totals->feeds, (double)totals->feeds / wall_s);
+}
+
+void ss_write_digest(FILE *file, struct ss_metrics *metrics, const struct ss_run_totals *totals)
+{
+    uint64_t refused = 0;
+    for (int end = 0; end < SS_END_KINDS; end++)
+        refused += metrics->refusals[end];
+    fprintf(file,
+            "requests     %" PRIu64 ", %" PRIu64 " answered, %" PRIu64 " refused; %" PRIu64
+            " found their model not resident\n",
+            metrics->arrivals, metrics->answered, refused, metrics->cold);
+    fprintf(file, "latency      mean %.4f s, p50 %.4f, p90 %.4f, p99 %.4f, p99.9 %.4f\n",
+            ss_histogram_mean_ns(&metrics->latency) / 1e9,
+            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.5)),
+            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.9)),
+            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.99)),
+            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.999)));
+    fprintf(file, "first token  mean %.4f s, p50 %.4f, p90 %.4f, p99 %.4f, p99.9 %.4f\n",
+            ss_histogram_mean_ns(&metrics->first_token) / 1e9,
+            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.5)),
+            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.9)),
+            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.99)),
+            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.999)));
+    fprintf(file, "in time      %.2f%% within %g times the unloaded cold latency\n",
+            100 * share(metrics->in_time, metrics->arrivals), metrics->slo_factor);
+    fprintf(file,
+            "work         %" PRIu64 " loads, %.1f GB, %" PRIu64 " drops, %" PRIu64
+            " steps, %" PRIu64 " tokens until %.3f s\n",
+            totals->view.loads, (double)totals->loaded_bytes / 1e9, totals->view.drops,
+            totals->view.batches, metrics->tokens, seconds(metrics->last_end_ns));
+    fprintf(file, "simulated in %.2f s: %.0f requests, %.0f steps a second\n",
+            seconds(totals->wall_ns), (double)metrics->arrivals / seconds(totals->wall_ns),
+            (double)totals->view.batches / seconds(totals->wall_ns));
+}

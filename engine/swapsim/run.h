@@ -1,0 +1,40 @@
+/* One run of a workload against simulated groups. */
+#ifndef SS_SWAPSIM_RUN_H
+#define SS_SWAPSIM_RUN_H
+
+#include <stdio.h>
+
+#include "engine/serve/catalog.h"
+#include "engine/swapsim/metrics.h"
+#include "engine/workload/workload.h"
+
+struct ss_run_options {
+    const struct ss_catalog *catalog; /* with a profile */
+    const struct ss_workload *workload;
+    uint64_t seed;
+    uint32_t groups;
+    bool check;        /* every invariant after every step: slow */
+    bool progress;     /* on stderr, as a line that is written over */
+    double slo_factor; /* struct ss_metrics */
+    FILE *requests;    /* requests.csv, a line when each is over; null: none */
+    FILE *arrivals;    /* as they come; null: none */
+};
+
+/* Sums over the groups. */
+struct ss_run_totals {
+    struct ss_controller_view view;
+    uint64_t loaded_bytes, copied_back_bytes, load_entries, drop_entries, batch_entries;
+    uint64_t end_ns;         /* when the last thing happened, virtual */
+    uint64_t live_max;       /* requests at once */
+    uint64_t wall_ns, feeds; /* wall: real time of the run; feeds: happenings, of all kinds */
+};
+
+/* Runs to the end and fills METRICS, which the caller has opened, and TOTALS. Fails on a wrong line
+ * of a trace, on memory, and on a broken promise, which the message says with its time. */
+SS_MUST_CHECK enum ss_status ss_run(const struct ss_run_options *options,
+                                    struct ss_metrics *metrics, struct ss_run_totals *totals);
+
+/* The virtual time of the run under way, for a message about an abort. */
+uint64_t ss_run_now_ns(void);
+
+#endif

@@ -1,0 +1,36 @@
+/* The arrivals of a workload, one after another: generated as they are asked for, so that memory
+ * grows with models and streams, never with arrivals. The same workload, models and seed give the
+ * same arrivals (draw.h says how). One thread. */
+#ifndef SS_WORKLOAD_ARRIVALS_H
+#define SS_WORKLOAD_ARRIVALS_H
+
+#include "engine/workload/workload.h"
+
+struct ss_arrival {
+    uint64_t at_ns;
+    uint32_t model; /* index among the names given */
+    uint32_t prompt_tokens, output_tokens;
+    enum ss_class class;
+    uint64_t deadline_ns; /* after AT_NS; 0: none */
+    uint32_t process;     /* of draw.h */
+};
+
+struct ss_arrivals;
+
+/* Borrows WORKLOAD and NAMES. Fails where a stream names a model that is not there, has another
+ * number of rates than models, or a file that cannot be opened. */
+SS_MUST_CHECK enum ss_status ss_arrivals_create(const struct ss_workload *workload,
+                                                const char *const *names, uint32_t name_count,
+                                                uint64_t seed, struct ss_arrivals **out);
+void ss_arrivals_destroy(struct ss_arrivals *arrivals);
+
+/* The next arrival by time, those of one time by process. SS_EMPTY: no more, or (closed loops) none
+ * before an answer. SS_INVALID: a line of a trace is wrong; the message names it. */
+SS_MUST_CHECK enum ss_status ss_arrivals_next(struct ss_arrivals *arrivals, struct ss_arrival *out);
+
+/* Says that a request of PROCESS was answered, or refused, at NOW_NS. Closed loops then have
+ * another arrival, in OUT; SS_EMPTY for all others, and at the end. */
+SS_MUST_CHECK enum ss_status ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process,
+                                                  uint64_t now_ns, struct ss_arrival *out);
+
+#endif
