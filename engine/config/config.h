@@ -84,7 +84,10 @@ struct ss_config {
         bool copy_back, wait_whole_load, poll;
         uint32_t models_max; /* 0: no limit */
     } emulate;
-    char *policy; /* "lru" */
+    char *policy; /* "lru", "swap_aware" */
+    struct {
+        bool price, partial, stay, prefetch, patience;
+    } swap_aware;
     bool deterministic;
     uint32_t kv_block_tokens;
     char *profile;   /* what the machine's links and computing are worth; null: unknown */

@@ -103,9 +103,20 @@ static const struct ss_key keys[] = {
     {"emulate.models", SS_KEY_U32, AT(emulate.models_max), "0", NULL, 0, 65534, NULL,
      "for comparison: so many models in at once at most, whatever the pool; 0: bytes decide"},
 
-    {"policy", SS_KEY_CHOICE, AT(policy), "lru", NULL, 0, 0, "lru",
-     "which request goes first and which model makes room: `lru` is oldest request, least recently "
-     "used model"},
+    {"policy", SS_KEY_CHOICE, AT(policy), "lru", NULL, 0, 0, "lru|swap_aware",
+     "which model is loaded next and which makes room: `lru` is oldest request, least recently "
+     "used model; `swap_aware` goes by how long requests will wait"},
+    {"swap_aware.price", SS_KEY_BOOL, AT(swap_aware.price), "true", NULL, 0, 0, NULL,
+     "with `swap_aware`: whom to load and whom to drop follows from what it costs those who wait"},
+    {"swap_aware.partial", SS_KEY_BOOL, AT(swap_aware.partial), "true", NULL, 0, 0, NULL,
+     "with `swap_aware`: a victim loses only as many chunks as are needed"},
+    {"swap_aware.stay", SS_KEY_BOOL, AT(swap_aware.stay), "true", NULL, 0, 0, NULL,
+     "with `swap_aware`: a model at work earns its load back before it is dropped for an equal"},
+    {"swap_aware.prefetch", SS_KEY_BOOL, AT(swap_aware.prefetch), "true", NULL, 0, 0, NULL,
+     "with `swap_aware`: what is likely wanted next is loaded while the links are idle"},
+    {"swap_aware.patience", SS_KEY_BOOL, AT(swap_aware.patience), "true", NULL, 0, 0, NULL,
+     "with `swap_aware`: a step follows its load only when that is about to end, so that requests "
+     "to resident models pass"},
     {"deterministic", SS_KEY_BOOL, AT(deterministic), NULL, "true on cpu, false on cuda", 0, 0,
      NULL, "a request's tokens do not depend on what it was batched with"},
     {"kv_block_tokens", SS_KEY_U32, AT(kv_block_tokens), "16", NULL, 1, 1024, NULL,

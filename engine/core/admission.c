@@ -41,6 +41,7 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
         ss_sequence_add(controller, event->request, event->model, (enum ss_class)event->class);
     struct ss_sequence *sequence = &controller->sequences[index];
     sequence->arrived_ns = controller->now_ns;
+    ss_model_note_arrival(controller, event->model);
     sequence->prompt = event->prompt_tokens;
     sequence->tokens_max = event->max_tokens;
     sequence->cold =

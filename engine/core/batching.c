@@ -6,6 +6,9 @@
 #include "engine/core/loading.h"
 #include "engine/core/model.h"
 
+/* Of less than this chance nobody need take care. */
+#define CHANCE_MIN 0.02
+
 /* The model has work that the ranks could compute without waiting for anything that is loaded after
  * LOAD. */
 static bool could_compute_before(const struct ss_controller *controller,
@@ -16,6 +19,48 @@ static bool could_compute_before(const struct ss_controller *controller,
         return false;
     return model->chunks_in[SS_CHUNK_LOADING] == 0 ||
            controller->loads[model->load].number < load->number;
+}
+
+/* Requests to another model that is all there are likely to come before LEFT_NS are over. */
+static bool others_may_come(const struct ss_controller *controller, const struct ss_model *model,
+                            double left_ns)
+{
+    struct ss_policy_context context = ss_policy_context_of(controller);
+    for (uint32_t i = controller->first_resident; i != SS_NONE;
+         i = controller->models[i].resident_next) {
+        const struct ss_model *other = &controller->models[i];
+        if (other == model || other->load != SS_NONE || !ss_model_is_loaded(controller, other))
+            continue;
+        if (ss_arrivals_within(&other->arrivals, controller->now_ns, context.typical_gap_ns,
+                               left_ns)
+                .chance > CHANCE_MIN)
+            return true;
+    }
+    return false;
+}
+
+/* How long before the end of its load a batch may be sent so that its first stage computes beside
+ * what is still moving, and not for longer. */
+static uint64_t lead_ns(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint32_t head = ss_model_head(controller, model);
+    uint64_t rows = (uint64_t)controller->sequences[head].prompt * (model->queued + model->running);
+    if (rows > controller->limits.step_tokens_max)
+        rows = controller->limits.step_tokens_max;
+    uint64_t step_ns = ss_step_cost_ns(&model->cost[0], rows, rows);
+    return step_ns > controller->stall_max_ns ? step_ns : controller->stall_max_ns;
+}
+
+/* With patience: requests of resident models that come during the load should pass. */
+static bool may_follow_late(struct ss_controller *controller, const struct ss_model *model)
+{
+    uint64_t left_ns = (uint64_t)ss_loading_busy_ns(controller);
+    uint64_t lead = lead_ns(controller, model);
+    if (left_ns <= lead || !others_may_come(controller, model, (double)left_ns))
+        return true;
+    if (controller->now_ns + left_ns - lead < controller->wake_ns)
+        controller->wake_ns = controller->now_ns + left_ns - lead;
+    return false;
 }
 
 /* Compute is in order on a rank: a batch behind a half-arrived load stalls all that come after it.
@@ -31,7 +76,7 @@ static bool may_follow_load(struct ss_controller *controller, const struct ss_mo
         others = &controller->models[i] != model &&
                  could_compute_before(controller, &controller->models[i], load);
     if (!others)
-        return true;
+        return !controller->swap_aware.patience || may_follow_late(controller, model);
     uint64_t left_ns = ss_loading_left_ns(controller, model);
     if (left_ns <= controller->stall_max_ns)
         return true;
@@ -57,13 +102,13 @@ static uint32_t next_model(struct ss_controller *controller)
 {
     uint32_t best = SS_NONE;
     struct ss_policy_model best_view = {0};
+    struct ss_policy_context context = ss_policy_context_of(controller);
     for (uint32_t i = controller->first_active; i != SS_NONE;
          i = controller->models[i].active_next) {
         if (!is_servable(controller, &controller->models[i]))
             continue;
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
-        if (best != SS_NONE &&
-            !controller->policy->serves_before(&view, &best_view, controller->now_ns))
+        if (best != SS_NONE && !controller->policy->serves_before(&context, &view, &best_view))
             continue;
         best = i;
         best_view = view;

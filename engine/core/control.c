@@ -70,7 +70,8 @@ static void advance_drop(struct ss_controller *controller, struct ss_control *co
     if (model->load != SS_NONE || model->chunks_in[SS_CHUNK_DROPPING] > 0)
         return;
     if (model->chunks_in[SS_CHUNK_RESIDENT] > 0 &&
-        (!ss_loading_drop(controller, control->model) || model->chunks_in[SS_CHUNK_DROPPING] > 0))
+        (!ss_loading_drop(controller, control->model, 0) ||
+         model->chunks_in[SS_CHUNK_DROPPING] > 0))
         return;
     finish(controller, control, true);
 }

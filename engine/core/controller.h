@@ -42,7 +42,17 @@ struct ss_controller_limits {
     uint32_t queue_max_per_model; /* 0: requests_max */
 };
 
-enum ss_policy_kind { SS_POLICY_LRU };
+enum ss_policy_kind { SS_POLICY_LRU, SS_POLICY_SWAP_AWARE };
+
+/* The rules of swap_aware, each of which works alone over lru; engine/core/README.md tells them. */
+struct ss_swap_aware {
+    bool price;    /* whom to load next and whom to drop, by what it costs those who wait */
+    bool partial;  /* victims lose only as many chunks as are needed, from the tail */
+    bool stay;     /* a model at work earns its load back before it goes for an equal */
+    bool prefetch; /* loads what is likely wanted next while the links are idle */
+    bool patience; /* a batch goes behind its load only when that is about to end, so that requests
+                      of resident models pass */
+};
 
 /* Each makes one of Computron's rules ours, for comparison (arXiv 2306.13835). */
 struct ss_emulate {
@@ -63,6 +73,7 @@ struct ss_controller_options {
     const struct ss_controller_model *models;
     struct ss_controller_limits limits;
     enum ss_policy_kind policy;
+    struct ss_swap_aware swap_aware; /* looked at with that policy only */
     struct ss_emulate emulate;
     uint32_t spill_blocks; /* of the host's spill area, in units of the largest KV block; 0: none */
     uint64_t stall_max_ns; /* how long a batch behind a load may stall the others */
@@ -189,6 +200,9 @@ struct ss_model_view {
 struct ss_controller_view {
     uint64_t accepted, answered, refused, loads, drops, batches, recomputed, spilled;
     uint64_t load_bytes; /* ordered to move, all ranks */
+    /* Loads on a guess; of their bytes, what a request then found there, and what was dropped
+     * unused; all ranks. */
+    uint64_t guesses, guess_bytes, guess_hit_bytes, guess_wasted_bytes;
     uint32_t queued, running;
     uint32_t pool_pages_used[SS_STAGES_MAX];
     bool draining;

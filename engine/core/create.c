@@ -7,6 +7,9 @@
 #include "engine/core/operation.h"
 #include "engine/core/precedence.h"
 
+/* A link of the PCIe 4.0 kind, until the first load tells. */
+#define LINK_GUESS_BYTES_PER_S 16e9
+
 /* Zeroed memory that lives as long as the controller. */
 static enum ss_status take(struct ss_controller *controller, void *out, size_t count, size_t size,
                            const char *what)
@@ -319,6 +322,14 @@ static enum ss_status make(struct ss_controller *controller,
         controller->limits.queue_max_per_model = controller->limits.requests_max;
     controller->emulate = options->emulate;
     controller->policy = ss_policy_of(options->policy);
+    if (options->policy == SS_POLICY_SWAP_AWARE)
+        controller->swap_aware = options->swap_aware;
+    /* One copying drop of a model at a time; and a head would count as a model. */
+    if (options->emulate.copy_back || options->emulate.models_max > 0)
+        controller->swap_aware.partial = false;
+    for (int stage = 0; stage < options->pp; stage++)
+        controller->byte_ns[stage] = 1e9 / LINK_GUESS_BYTES_PER_S;
+    controller->page_bytes = options->page_bytes;
     SS_ASSERT(controller->policy);
     controller->block_tokens = options->block_tokens;
     for (int class = 0; class < SS_CLASSES; class ++)
@@ -327,7 +338,7 @@ static enum ss_status make(struct ss_controller *controller,
     controller->silence_max_ns = options->silence_max_ns;
     for (int stage = 0; stage < options->pp; stage++)
         controller->bytes_per_s[stage] = options->link_bytes_per_s;
-    controller->blocked_order = SS_NO_ORDER;
+    controller->blocked_order = controller->claimed_order = SS_NO_ORDER;
     controller->wake_ns = controller->timer_ns = UINT64_MAX;
     for (uint32_t i = 0; i < options->model_count; i++) {
         uint32_t blocks = ss_blocks_of(controller, options->models[i].context_max);

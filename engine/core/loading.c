@@ -4,7 +4,10 @@
 #include "engine/core/block.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
+#include "engine/core/precedence.h"
 #include "engine/core/room.h"
+
+#define SS_NO_MODEL UINT16_MAX
 
 /* Places for all absent chunks of one stage, fixed, or none. */
 static bool try_place(struct ss_controller *controller, uint16_t index, uint16_t stage,
@@ -113,7 +116,7 @@ static bool start_load(struct ss_controller *controller, uint16_t index)
     controller->loads_now++;
     controller->load_count++;
     load->model = index;
-    load->cancelled = load->changed = false;
+    load->cancelled = load->changed = load->guess = false;
     load->sent_ns = model->last_used_ns = controller->now_ns;
     load->stages_left = (uint32_t)controller->pp;
     for (int rank = 0; rank < controller->ranks; rank++) {
@@ -154,7 +157,10 @@ static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t 
 
 static bool wants_load(const struct ss_controller *controller, const struct ss_model *model)
 {
-    return model->load == SS_NONE && !model->drop_wanted && !ss_model_is_loaded(controller, model);
+    return model->load == SS_NONE && !model->drop_wanted &&
+           !ss_model_is_loaded(controller, model) &&
+           !(controller->swap_aware.price && model->wanted_order == SS_NO_ORDER &&
+             ss_model_is_finishing(controller, model));
 }
 
 /* A load whose requests have all gone stops where another model waits for the link or for room; not
@@ -173,49 +179,108 @@ static void cancel_unwanted(struct ss_controller *controller, bool others_wait)
     }
 }
 
+/* Two loads share the links, and both are late: by price, one comes after the other. */
+static uint32_t loads_max(const struct ss_controller *controller)
+{
+    return controller->swap_aware.price ? 1 : controller->limits.loads_in_flight;
+}
+
+/* Whom to load next: by the policy, unless a turn is due. The place where precedence overrides
+ * price. */
+static bool goes_before(const struct ss_controller *controller,
+                        const struct ss_policy_context *context, const struct ss_policy_model *a,
+                        const struct ss_policy_model *b)
+{
+    uint64_t of_a = ss_level_of(a->oldest_order), of_b = ss_level_of(b->oldest_order);
+    if (of_a < SS_LEVEL_CLASSES || of_b < SS_LEVEL_CLASSES)
+        return a->oldest_order < b->oldest_order;
+    return controller->policy->loads_before(context, a, b);
+}
+
+struct choice {
+    struct ss_policy_model best, first; /* model SS_NO_MODEL: nobody wants to be loaded */
+};
+
+/* The one that should be loaded next, and the one that precedes all others. */
+static struct choice choose(const struct ss_controller *controller)
+{
+    struct choice choice = {.best.model = SS_NO_MODEL, .first.model = SS_NO_MODEL};
+    struct ss_policy_context context = ss_policy_context_of(controller);
+    for (uint32_t i = controller->first_active; i != SS_NONE;
+         i = controller->models[i].active_next) {
+        if (!wants_load(controller, &controller->models[i]))
+            continue;
+        struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
+        if (view.oldest_order == SS_NO_ORDER)
+            continue;
+        if (choice.best.model == SS_NO_MODEL ||
+            goes_before(controller, &context, &view, &choice.best))
+            choice.best = view;
+        if (choice.first.model == SS_NO_MODEL || view.oldest_order < choice.first.oldest_order)
+            choice.first = view;
+    }
+    if (choice.first.model != SS_NO_MODEL && choice.first.oldest_order == controller->claimed_order)
+        choice.best = choice.first;
+    return choice;
+}
+
 void ss_loading_decide(struct ss_controller *controller)
 {
     controller->blocked_order = SS_NO_ORDER;
     for (;;) {
-        uint32_t best = SS_NONE;
-        struct ss_policy_model best_view = {0};
-        for (uint32_t i = controller->first_active; i != SS_NONE;
-             i = controller->models[i].active_next) {
-            if (!wants_load(controller, &controller->models[i]))
-                continue;
-            struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
-            if (view.oldest_order == SS_NO_ORDER ||
-                (best != SS_NONE &&
-                 !controller->policy->loads_before(&view, &best_view, controller->now_ns)))
-                continue;
-            best = i;
-            best_view = view;
-        }
-        cancel_unwanted(controller, best != SS_NONE);
-        if (best == SS_NONE || controller->loads_now == controller->limits.loads_in_flight)
+        struct choice choice = choose(controller);
+        cancel_unwanted(controller, choice.best.model != SS_NO_MODEL);
+        if (choice.best.model == SS_NO_MODEL || controller->loads_now >= loads_max(controller))
             return;
-        if (!try_load(controller, (uint16_t)best, best_view.oldest_order))
+        if (try_load(controller, choice.best.model, choice.best.oldest_order))
+            continue;
+        /* What precedes all others may take room that the best may not, so that something
+         * progresses; and what it was given is not for others, however long the rest takes. */
+        controller->claimed_order = choice.first.oldest_order;
+        if (choice.first.model == choice.best.model ||
+            !try_load(controller, choice.first.model, choice.first.oldest_order))
             return;
     }
 }
 
-bool ss_loading_drop(struct ss_controller *controller, uint16_t index)
+/* Of a stage's chunks, those from the returned one on hold PAGES resident pages. */
+static uint32_t tail_of(const struct ss_model *model, uint16_t stage, uint32_t pages)
+{
+    uint32_t at = model->chunk_count[stage];
+    while (at > 0 && pages > 0) {
+        const struct ss_chunk *chunk = &model->chunks[stage][--at];
+        if (chunk->state == SS_CHUNK_RESIDENT)
+            pages -= chunk->pages < pages ? chunk->pages : pages;
+    }
+    return at;
+}
+
+static void note_waste(struct ss_controller *controller, struct ss_model *model, uint64_t bytes)
+{
+    uint64_t wasted = bytes < model->guessed_bytes ? bytes : model->guessed_bytes;
+    model->guessed_bytes -= wasted;
+    controller->guess_wasted_bytes += wasted * (uint64_t)controller->tp;
+}
+
+bool ss_loading_drop(struct ss_controller *controller, uint16_t index, const uint32_t *pages)
 {
     struct ss_model *model = &controller->models[index];
-    uint32_t count = model->chunks_in[SS_CHUNK_RESIDENT];
+    uint64_t bytes_before = model->bytes_in[SS_CHUNK_RESIDENT];
     bool copy_back = controller->emulate.copy_back;
     if ((copy_back && !ss_operation_fits(controller, 1)) ||
-        !ss_outbox_fits(&controller->outbox, 1,
-                        ss_outbox_bytes(count, sizeof(struct ss_placement))))
+        !ss_outbox_fits(
+            &controller->outbox, 1,
+            ss_outbox_bytes(model->chunks_in[SS_CHUNK_RESIDENT], sizeof(struct ss_placement))))
         return false;
-    struct ss_placement *placements =
-        ss_outbox_array(&controller->outbox, count, sizeof *placements);
+    struct ss_placement *placements = ss_outbox_array(
+        &controller->outbox, model->chunks_in[SS_CHUNK_RESIDENT], sizeof *placements);
     struct ss_entry *entry = ss_outbox_send(&controller->outbox, SS_ENTRY_DROP);
     entry->model = index;
     entry->copy_back = copy_back;
     entry->placements = placements;
     for (uint16_t stage = 0; stage < controller->pp; stage++)
-        for (uint32_t i = 0; i < model->chunk_count[stage]; i++) {
+        for (uint32_t i = pages ? tail_of(model, stage, pages[stage]) : 0;
+             i < model->chunk_count[stage]; i++) {
             const struct ss_chunk *chunk = &model->chunks[stage][i];
             if (chunk->state != SS_CHUNK_RESIDENT)
                 continue;
@@ -224,8 +289,10 @@ bool ss_loading_drop(struct ss_controller *controller, uint16_t index)
             ss_chunk_set(controller, index, stage, i,
                          copy_back ? SS_CHUNK_DROPPING : SS_CHUNK_ABSENT);
         }
+    SS_ASSERT(entry->placement_count > 0);
     if (copy_back)
         ss_operation_start(controller, entry->number, SS_OPERATION_DROP, index);
+    note_waste(controller, model, bytes_before - model->bytes_in[SS_CHUNK_RESIDENT]);
     model->drops++;
     controller->drop_count++;
     return true;
@@ -248,6 +315,20 @@ bool ss_loading_cancel(struct ss_controller *controller, uint32_t at)
         }
     }
     return true;
+}
+
+double ss_loading_busy_ns(const struct ss_controller *controller)
+{
+    double longest_ns = 0;
+    for (int stage = 0; controller->loads_now > 0 && stage < controller->pp; stage++) {
+        uint64_t bytes = 0;
+        for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
+            if (controller->loads[i].number != 0 && !controller->loads[i].guess)
+                bytes += controller->loads[i].parts[stage].bytes_left;
+        if ((double)bytes * controller->byte_ns[stage] > longest_ns)
+            longest_ns = (double)bytes * controller->byte_ns[stage];
+    }
+    return longest_ns;
 }
 
 uint64_t ss_loading_left_ns(const struct ss_controller *controller, const struct ss_model *model)

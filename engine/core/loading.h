@@ -16,11 +16,15 @@ void ss_loading_settle(struct ss_controller *controller);
 /* Cancels loads that nobody wants any more while others wait, and orders those that find room. */
 void ss_loading_decide(struct ss_controller *controller);
 
-/* Drops all resident chunks of a model. False where no entry can be sent now. */
-bool ss_loading_drop(struct ss_controller *controller, uint16_t model);
+/* Drops resident chunks of a model, from the tail of each stage, until PAGES of the stage are free;
+ * null: all of them. False where no entry can be sent now. */
+bool ss_loading_drop(struct ss_controller *controller, uint16_t model, const uint32_t *pages);
 
 /* Asks the ranks to stop a load. False where no entry can be sent now. */
 bool ss_loading_cancel(struct ss_controller *controller, uint32_t load);
+
+/* How long the links will be busy with the loads that were ordered. */
+double ss_loading_busy_ns(const struct ss_controller *controller);
 
 /* How long until all of the model's chunks are there, by what ranks reported; UINT64_MAX: unknown.
  */

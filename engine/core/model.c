@@ -89,6 +89,17 @@ void ss_model_note_work(struct ss_controller *controller, uint16_t index)
         controller->models[model->active_next].active_previous = model->active_previous;
 }
 
+void ss_model_note_arrival(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *model = &controller->models[index];
+    if (controller->arrivals++ == 0)
+        controller->first_arrival_ns = controller->now_ns;
+    controller->models_seen += model->arrivals.count == 0;
+    ss_arrivals_note(&model->arrivals, controller->now_ns);
+    controller->guess_hit_bytes += model->guessed_bytes * (uint64_t)controller->tp;
+    model->guessed_bytes = 0;
+}
+
 uint32_t ss_model_first_queued(const struct ss_controller *controller, const struct ss_model *model)
 {
     return ss_precedence_first(controller, model->queue);
@@ -116,11 +127,50 @@ uint64_t ss_model_precedence(const struct ss_controller *controller, const struc
     return first < wanted ? first : wanted;
 }
 
+struct ss_policy_context ss_policy_context_of(const struct ss_controller *controller)
+{
+    struct ss_policy_context context = {
+        .on = controller->swap_aware, .now_ns = controller->now_ns, .stages = controller->pp};
+    for (int stage = 0; stage < controller->pp; stage++) {
+        double page_ns = controller->byte_ns[stage] * (double)controller->page_bytes;
+        context.page_ns[stage] = page_ns;
+        if (controller->pools[stage].pages * page_ns > context.horizon_ns)
+            context.horizon_ns = controller->pools[stage].pages * page_ns;
+    }
+    if (controller->arrivals > 0)
+        context.typical_gap_ns = (double)(controller->now_ns - controller->first_arrival_ns) *
+                                 controller->models_seen / (double)controller->arrivals;
+    return context;
+}
+
+bool ss_model_is_finishing(const struct ss_controller *controller, const struct ss_model *model)
+{
+    if (model->queued > 0 || model->running == 0)
+        return false;
+    for (int class = 0; class < SS_CLASSES; class ++)
+        for (uint32_t i = model->live[class].first; i != SS_NONE; i = controller->sequences[i].next)
+            if (controller->sequences[i].issued < controller->sequences[i].tokens_max)
+                return false;
+    return true;
+}
+
+/* Weights of a request by its class. */
+static double weight_of(const struct ss_model *model)
+{
+    static const double weights[SS_CLASSES] = {
+        [SS_CLASS_REALTIME] = 4, [SS_CLASS_NORMAL] = 1, [SS_CLASS_BATCH] = 0.25};
+    double weight = 0;
+    for (int class = 0; class < SS_CLASSES; class ++)
+        weight += (model->queue[class].count + model->live[class].count) * weights[class];
+    return weight;
+}
+
 struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t index)
 {
     const struct ss_model *model = &controller->models[index];
     bool parted = !ss_model_is_loaded(controller, model) && model->load == SS_NONE;
-    return (struct ss_policy_model){
+    uint32_t head = ss_model_head(controller, model);
+    struct ss_policy_model view = {
         .model = index,
         .pinned = model->pinned,
         .stuck = model->flights == 0 && (parted || model->stuck),
@@ -131,9 +181,16 @@ struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, 
         .load_ns = model->load_ns,
         .batches_of_stay = model->batches_of_stay,
         .batches_in_flight = model->flights,
-        .missing_bytes = model->bytes_in[SS_CHUNK_ABSENT],
-        .resident_bytes = model->bytes_in[SS_CHUNK_RESIDENT],
         .queued = model->queued,
         .running = model->running,
+        .oldest_ns = head == SS_NONE ? controller->now_ns : controller->sequences[head].arrived_ns,
+        .weight = weight_of(model),
+        .hidden_ns = ss_step_cost_ns(&model->cost[0], 1, 0),
+        .arrivals = &model->arrivals,
     };
+    for (int stage = 0; stage < controller->pp; stage++) {
+        view.missing_pages[stage] = model->pages_in[stage][SS_CHUNK_ABSENT];
+        view.resident_pages[stage] = model->pages_in[stage][SS_CHUNK_RESIDENT];
+    }
+    return view;
 }

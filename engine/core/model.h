@@ -14,6 +14,10 @@ void ss_chunk_set(struct ss_controller *controller, uint16_t model, uint16_t sta
 /* Puts the model in or out of the list of active ones, after its work has changed. */
 void ss_model_note_work(struct ss_controller *controller, uint16_t model);
 
+/* A request was accepted: for the price of the model's absence; a guess that it would be
+ * wanted was right. */
+void ss_model_note_arrival(struct ss_controller *controller, uint16_t model);
+
 /* All chunks are resident or on their way, and stay so. */
 static inline bool ss_model_is_loaded(const struct ss_controller *controller,
                                       const struct ss_model *model)
@@ -32,6 +36,11 @@ uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_m
 
 /* The precedence of its head or of what wants it loaded, whichever goes first. */
 uint64_t ss_model_precedence(const struct ss_controller *controller, const struct ss_model *model);
+
+struct ss_policy_context ss_policy_context_of(const struct ss_controller *controller);
+
+/* Everything that its requests still need has been sent to the ranks. */
+bool ss_model_is_finishing(const struct ss_controller *controller, const struct ss_model *model);
 
 struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t model);
 

@@ -6,9 +6,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/core/arrivals.h"
 #include "engine/core/controller.h"
 
 #define SS_NO_ORDER UINT64_MAX
+
+/* What is the same for all models of a decision. */
+struct ss_policy_context {
+    struct ss_swap_aware on; /* which rules of swap_aware apply */
+    uint64_t now_ns;
+    int stages;
+    double page_ns[SS_STAGES_MAX]; /* to move a page of each stage to its device */
+    double typical_gap_ns;         /* between two requests to one model */
+    double horizon_ns;             /* how far decisions look: the pool could be filled anew */
+};
 
 /* A model as a policy sees it. Orders are precedences: the smaller goes first; within a class that
  * is by age. */
@@ -16,35 +27,65 @@ struct ss_policy_model {
     uint16_t model;
     bool pinned;
     bool stuck;               /* loaded, with work, and nothing of it can run or is running */
+    bool finishing;           /* all that its requests still need has been sent */
     uint64_t oldest_order;    /* of the requests that could run; SS_NO_ORDER: none */
+    uint64_t oldest_ns;       /* when the oldest of them arrived */
     uint64_t last_used_ns;    /* when a batch of it was last sent, or its load */
     uint64_t last_turn;       /* rank of its latest batch among all batches */
     uint64_t loaded_ns;       /* when its latest load ended */
     uint64_t load_ns;         /* how long that took */
     uint64_t batches_of_stay; /* completed since it was loaded */
     uint32_t batches_in_flight;
-    uint64_t missing_bytes, resident_bytes; /* all stages, one rank of each */
+    uint32_t missing_pages[SS_STAGES_MAX], resident_pages[SS_STAGES_MAX];
     uint32_t queued, running;
+    double weight;      /* of its requests, by class: a normal one counts 1 */
+    uint64_t hidden_ns; /* of a load that hides behind the compute of what is there; 0: unknown */
+    const struct ss_arrivals *arrivals;
+
+    /* Set by appraise(): what the loss of a page costs, in seconds that requests will wait, and
+     * the share of its resident pages that may go for that. */
+    double price, share;
+};
+
+/* What room is made for. */
+struct ss_policy_claim {
+    uint64_t order;
+    double link_ns;                   /* until a load for somebody else could begin */
+    uint32_t short_of[SS_STAGES_MAX]; /* pages */
 };
 
 struct ss_policy {
     const char *name;
     /* A should be loaded before B. Both have work or are wanted, and lack chunks. */
-    bool (*loads_before)(const struct ss_policy_model *a, const struct ss_policy_model *b,
-                         uint64_t now_ns);
-    /* VICTIM may be dropped for CLAIMANT_ORDER. It is wholly in, and not pinned. */
-    bool (*may_drop)(const struct ss_policy_model *victim, uint64_t claimant_order,
-                     uint64_t now_ns);
-    /* A is a better victim than B. */
-    bool (*drops_before)(const struct ss_policy_model *a, const struct ss_policy_model *b,
-                         uint64_t now_ns);
+    bool (*loads_before)(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                         const struct ss_policy_model *b);
+    /* VICTIM may be dropped for CLAIMANT_ORDER. It is not pinned, and nothing of it is on its way.
+     */
+    bool (*may_drop)(const struct ss_policy_context *context, const struct ss_policy_model *victim,
+                     uint64_t claimant_order);
+    /* Sets the victim's price and share for the claim. */
+    void (*appraise)(const struct ss_policy_context *context, struct ss_policy_model *victim,
+                     const struct ss_policy_claim *claim);
+    /* A is a better victim than B. Both are appraised. */
+    bool (*drops_before)(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                         const struct ss_policy_model *b);
     /* A's next batch should be sent before B's. Both could run. */
-    bool (*serves_before)(const struct ss_policy_model *a, const struct ss_policy_model *b,
-                          uint64_t now_ns);
+    bool (*serves_before)(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                          const struct ss_policy_model *b);
 };
 
 extern const struct ss_policy ss_policy_lru;
+extern const struct ss_policy ss_policy_swap_aware;
 
 const struct ss_policy *ss_policy_of(enum ss_policy_kind kind);
+
+/* How long the link is busy with the model's missing pages: its slowest stage. */
+double ss_policy_missing_ns(const struct ss_policy_context *context,
+                            const struct ss_policy_model *model);
+
+/* What a guess is worth that moves SHARE of the model's missing pages, in seconds that requests
+ * will not wait, per page: to be compared with the price of the victims. */
+double ss_policy_guess_worth(const struct ss_policy_context *context,
+                             const struct ss_policy_model *model, double share);
 
 #endif

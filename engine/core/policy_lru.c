@@ -3,25 +3,36 @@
  * served a batch: each load serves at least the request that it was made for. */
 #include "engine/core/policy.h"
 
-static bool loads_before(const struct ss_policy_model *a, const struct ss_policy_model *b,
-                         uint64_t now_ns)
+static bool loads_before(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                         const struct ss_policy_model *b)
 {
-    (void)now_ns;
+    (void)context;
     return a->oldest_order < b->oldest_order;
 }
 
-static bool may_drop(const struct ss_policy_model *victim, uint64_t claimant_order, uint64_t now_ns)
+static bool may_drop(const struct ss_policy_context *context, const struct ss_policy_model *victim,
+                     uint64_t claimant_order)
 {
-    (void)now_ns;
+    (void)context;
     if (victim->oldest_order == SS_NO_ORDER)
         return true;
     return victim->oldest_order > claimant_order && (victim->batches_of_stay > 0 || victim->stuck);
 }
 
-static bool drops_before(const struct ss_policy_model *a, const struct ss_policy_model *b,
-                         uint64_t now_ns)
+/* All of a model goes, and only the order counts. */
+static void appraise(const struct ss_policy_context *context, struct ss_policy_model *victim,
+                     const struct ss_policy_claim *claim)
 {
-    (void)now_ns;
+    (void)context;
+    (void)claim;
+    victim->price = 0;
+    victim->share = 1;
+}
+
+static bool drops_before(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                         const struct ss_policy_model *b)
+{
+    (void)context;
     bool a_idle = a->oldest_order == SS_NO_ORDER, b_idle = b->oldest_order == SS_NO_ORDER;
     if (a_idle != b_idle)
         return a_idle;
@@ -31,10 +42,10 @@ static bool drops_before(const struct ss_policy_model *a, const struct ss_policy
                                               : a->model < b->model;
 }
 
-static bool serves_before(const struct ss_policy_model *a, const struct ss_policy_model *b,
-                          uint64_t now_ns)
+static bool serves_before(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                          const struct ss_policy_model *b)
 {
-    (void)now_ns;
+    (void)context;
     return a->last_turn != b->last_turn ? a->last_turn < b->last_turn
                                         : a->oldest_order < b->oldest_order;
 }
@@ -43,6 +54,7 @@ const struct ss_policy ss_policy_lru = {
     .name = "lru",
     .loads_before = loads_before,
     .may_drop = may_drop,
+    .appraise = appraise,
     .drops_before = drops_before,
     .serves_before = serves_before,
 };
@@ -52,6 +64,8 @@ const struct ss_policy *ss_policy_of(enum ss_policy_kind kind)
     switch (kind) {
     case SS_POLICY_LRU:
         return &ss_policy_lru;
+    case SS_POLICY_SWAP_AWARE:
+        return &ss_policy_swap_aware;
     }
     return 0;
 }

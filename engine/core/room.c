@@ -43,7 +43,8 @@ static bool is_short(const struct ss_controller *controller, const struct ss_cla
 }
 
 /* The model's weights may be dropped for the claim, and that helps. */
-static bool may_drop(const struct ss_controller *controller, const struct ss_claim *claim,
+static bool may_drop(const struct ss_controller *controller,
+                     const struct ss_policy_context *context, const struct ss_claim *claim,
                      uint32_t index, struct ss_policy_model *view)
 {
     const struct ss_model *model = &controller->models[index];
@@ -51,7 +52,8 @@ static bool may_drop(const struct ss_controller *controller, const struct ss_cla
         model->chunks_in[SS_CHUNK_RESIDENT] == 0 || model->chunks_in[SS_CHUNK_DROPPING] > 0)
         return false;
     *view = ss_model_view_of(controller, (uint16_t)index);
-    return controller->policy->may_drop(view, claim->order, controller->now_ns);
+    view->finishing = context->on.price && ss_model_is_finishing(controller, model);
+    return controller->policy->may_drop(context, view, claim->order);
 }
 
 /* Its blocks may be taken for the claim. */
@@ -81,12 +83,14 @@ static uint32_t last_of(const struct ss_controller *controller, const struct ss_
 static void add_victims(const struct ss_controller *controller, const struct ss_claim *claim,
                         uint64_t *extra)
 {
+    struct ss_policy_context context = ss_policy_context_of(controller);
     struct ss_policy_model view;
     for (uint32_t i = controller->first_resident; i != SS_NONE;
-         i = controller->models[i].resident_next)
-        for (int stage = 0; may_drop(controller, claim, i, &view) && stage < controller->pp;
-             stage++)
+         i = controller->models[i].resident_next) {
+        bool may = may_drop(controller, &context, claim, i, &view);
+        for (int stage = 0; may && stage < controller->pp; stage++)
             extra[stage] += controller->models[i].pages_in[stage][SS_CHUNK_RESIDENT];
+    }
     const struct ss_sequence *sequences = controller->sequences;
     for (uint32_t i = controller->first_active; i != SS_NONE;
          i = controller->models[i].active_next) {
@@ -100,22 +104,66 @@ static void add_victims(const struct ss_controller *controller, const struct ss_
     }
 }
 
+static bool is_idle(const struct ss_policy_model *view)
+{
+    return view->oldest_order == SS_NO_ORDER || view->finishing;
+}
+
+/* What the claim lacks now, what is leaving being as good as free. */
+static struct ss_policy_claim lack_of(const struct ss_controller *controller,
+                                      const struct ss_policy_context *context,
+                                      const struct ss_claim *claim)
+{
+    struct ss_policy_claim lack = {.order = claim->order,
+                                   .link_ns = ss_loading_busy_ns(controller)};
+    if (claim->for_load) {
+        struct ss_policy_model claimant = ss_model_view_of(controller, claim->model);
+        lack.link_ns += ss_policy_missing_ns(context, &claimant);
+    }
+    for (int stage = 0; stage < controller->pp; stage++) {
+        uint32_t has =
+            ss_pool_free_pages(&controller->pools[stage]) + controller->pools[stage].leaving_pages;
+        lack.short_of[stage] = claim->need[stage] > has ? claim->need[stage] - has : 0;
+    }
+    return lack;
+}
+
 /* The policy's best victim among the models; SS_NONE: none may go. */
 static uint32_t best_model(const struct ss_controller *controller, const struct ss_claim *claim,
-                           struct ss_policy_model *best)
+                           bool at_work, struct ss_policy_model *best)
 {
     uint32_t found = SS_NONE;
     struct ss_policy_model view;
+    struct ss_policy_context context = ss_policy_context_of(controller);
+    struct ss_policy_claim lack = lack_of(controller, &context, claim);
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next) {
-        if (!may_drop(controller, claim, i, &view) ||
-            (found != SS_NONE &&
-             !controller->policy->drops_before(&view, best, controller->now_ns)))
+        if (!may_drop(controller, &context, claim, i, &view) || (!at_work && !is_idle(&view)))
+            continue;
+        controller->policy->appraise(&context, &view, &lack);
+        if (found != SS_NONE && !controller->policy->drops_before(&context, &view, best))
             continue;
         found = i;
         *best = view;
     }
     return found;
+}
+
+/* As much of the victim as the policy said and the claim needs. */
+static bool drop(struct ss_controller *controller, const struct ss_claim *claim,
+                 const struct ss_policy_model *victim)
+{
+    if (victim->share >= 1)
+        return ss_loading_drop(controller, victim->model, 0);
+    uint32_t pages[SS_STAGES_MAX];
+    struct ss_policy_context context = ss_policy_context_of(controller);
+    struct ss_policy_claim lack = lack_of(controller, &context, claim);
+    for (int stage = 0; stage < controller->pp; stage++) {
+        pages[stage] = (uint32_t)(victim->share * victim->resident_pages[stage]) + 1;
+        if (pages[stage] > lack.short_of[stage])
+            pages[stage] = lack.short_of[stage];
+    }
+    return ss_loading_drop(controller, victim->model, pages);
 }
 
 /* The last of all sequences whose blocks may be taken. */
@@ -137,13 +185,12 @@ static uint32_t last_sequence(const struct ss_controller *controller, const stru
 static bool take_victim(struct ss_controller *controller, const struct ss_claim *claim)
 {
     struct ss_policy_model view;
-    uint32_t model = best_model(controller, claim, &view);
-    if (model != SS_NONE && (view.oldest_order == SS_NO_ORDER || claim->for_load))
-        return ss_loading_drop(controller, (uint16_t)model);
+    if (best_model(controller, claim, claim->for_load, &view) != SS_NONE)
+        return drop(controller, claim, &view);
     uint32_t sequence = last_sequence(controller, claim);
     if (sequence != SS_NONE)
         return ss_aside_set(controller, sequence);
-    return model != SS_NONE && ss_loading_drop(controller, (uint16_t)model);
+    return best_model(controller, claim, true, &view) != SS_NONE && drop(controller, claim, &view);
 }
 
 bool ss_room_make(struct ss_controller *controller, const struct ss_claim *given)
@@ -177,8 +224,8 @@ bool ss_room_count_models(struct ss_controller *controller, const struct ss_clai
         in += i != claim->model && controller->models[i].chunks_in[SS_CHUNK_DROPPING] == 0;
     while (in >= controller->emulate.models_max) {
         struct ss_policy_model view;
-        uint32_t victim = best_model(controller, claim, &view);
-        if (victim == SS_NONE || !ss_loading_drop(controller, (uint16_t)victim))
+        uint32_t victim = best_model(controller, claim, true, &view);
+        if (victim == SS_NONE || !ss_loading_drop(controller, (uint16_t)victim, 0))
             return false;
         in--;
     }

@@ -95,12 +95,16 @@ struct ss_model {
     uint32_t resident_next, resident_previous; /* has a chunk that is not absent */
     bool active, listed;
     uint64_t answered, tokens, loads, drops;
+    struct ss_arrivals arrivals;
+    uint64_t guessed_bytes; /* loaded on a guess that no request has borne out yet; one rank of each
+                               stage */
 };
 
 struct ss_load {
     uint64_t number; /* 0: free place */
     uint16_t model;
     bool cancelled, changed;
+    bool guess; /* nobody waits for it */
     uint64_t sent_ns;
     uint32_t stages_left; /* not ended by all their ranks */
     struct ss_load_part {
@@ -163,7 +167,9 @@ struct ss_controller {
     struct ss_controller_limits limits;
     struct ss_emulate emulate;
     const struct ss_policy *policy;
+    struct ss_swap_aware swap_aware; /* all off with another policy */
     uint32_t block_tokens;
+    uint64_t page_bytes;
     uint64_t stall_max_ns;
     uint64_t now_ns;
 
@@ -203,9 +209,14 @@ struct ss_controller {
     /* The oldest load that found no room in this round: younger claims must leave what it needs. */
     uint64_t blocked_order;
     uint32_t blocked_need[SS_STAGES_MAX];
+    uint64_t claimed_order; /* of the model that precedes all others, once others had to wait for it
+                               to find room */
 
     uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
-    uint8_t class_levels[SS_CLASSES];    /* of precedence */
+    double byte_ns[SS_STAGES_MAX];       /* to move a byte to a rank, by what was seen of late */
+    uint64_t arrivals, first_arrival_ns;
+    uint32_t models_seen;             /* that had a request */
+    uint8_t class_levels[SS_CLASSES]; /* of precedence */
     uint64_t next_order, turn, round;
     bool draining, stopped, lost;
     uint64_t *last_reports; /* by rank: serial number of the latest report */
@@ -220,6 +231,7 @@ struct ss_controller {
     struct ss_outbox outbox;
     uint64_t accepted, answered, refused, load_count, drop_count, batch_count, recomputed, spilled,
         load_bytes;
+    uint64_t guesses, guess_bytes, guess_hit_bytes, guess_wasted_bytes;
     /* How often each state followed each: tests see that they reach them all. */
     uint64_t sequence_changes[SS_SEQUENCE_STATES][SS_SEQUENCE_STATES];
     uint64_t chunk_changes[SS_CHUNK_STATES][SS_CHUNK_STATES];

@@ -271,6 +271,19 @@ static void bound_waits(struct scenario *scenario)
     scenario->wait_max_ns_per_request = (uint64_t)(8 * (load_ns + talk_ns) + steps * step_ns);
 }
 
+/* Half of all runs have all rules on, as servers do; the others any of them, or none. */
+static void draw_policy(struct scenario *scenario)
+{
+    struct ss_controller_options *options = &scenario->options.controller;
+    uint64_t rules = one_in(scenario, 2) ? UINT64_MAX : draw(scenario, 32);
+    options->policy = one_in(scenario, 4) ? SS_POLICY_LRU : SS_POLICY_SWAP_AWARE;
+    options->swap_aware = (struct ss_swap_aware){.price = rules & 1,
+                                                 .partial = rules & 2,
+                                                 .stay = rules & 4,
+                                                 .prefetch = rules & 8,
+                                                 .patience = rules & 16};
+}
+
 void scenario_draw(uint64_t seed, struct scenario *out)
 {
     static const uint32_t actions[] = {16, 17, 24, 64};
@@ -279,6 +292,7 @@ void scenario_draw(uint64_t seed, struct scenario *out)
     draw_costs(out);
     draw_requests(out);
     draw_misfortunes(out);
+    draw_policy(out);
     out->options.seed = ss_random_u64(seed, UINT64_MAX - 1);
     out->options.actions_max = actions[draw(out, 4)];
     out->options.check = true;

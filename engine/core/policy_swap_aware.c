@@ -1,0 +1,203 @@
+/* Loads know their price: what is loaded next, and what is dropped for it, follows from how long
+ * requests will wait. Each rule has its switch (struct ss_swap_aware); with all off, it is lru.
+ *
+ * The absence of a model costs, in seconds that requests wait, with the link busy elsewhere for B
+ * and M to be moved then, W = B + M:
+ *
+ *     n W + r W^2 / 2 + (p - r W) M
+ *
+ * n wait already, all the time; r come per second, and those that come before the model is back
+ * wait half of it on average; else one comes later, with what is left of the chance p within the
+ * horizon, finds the link idle and waits for M. The time in which the pool could be filled anew is
+ * the horizon: nothing need stay for longer. What hides of M behind the compute of the chunks that
+ * are there is free. */
+#include "engine/core/policy.h"
+
+#include "engine/base/clock.h"
+
+/* A model that would keep less than this share goes as a whole: many small rests help nobody, and
+ * each is looked at by every decision. */
+#define REST_MIN 0.125
+/* A victim is tried by so much of what is needed, if all of it would cost more per page. */
+#define BITE 0.25
+/* A request's weight doubles each time it has waited for so many loads of its model. */
+#define AGEING_LOADS 2.0
+
+static double span_ns(const struct ss_policy_context *context, const uint32_t *pages)
+{
+    double longest = 0;
+    for (int stage = 0; stage < context->stages; stage++)
+        if (pages[stage] * context->page_ns[stage] > longest)
+            longest = pages[stage] * context->page_ns[stage];
+    return longest;
+}
+
+double ss_policy_missing_ns(const struct ss_policy_context *context,
+                            const struct ss_policy_model *model)
+{
+    return span_ns(context, model->missing_pages);
+}
+
+static double whole_ns(const struct ss_policy_context *context, const struct ss_policy_model *model)
+{
+    uint32_t pages[SS_STAGES_MAX];
+    for (int stage = 0; stage < context->stages; stage++)
+        pages[stage] = model->missing_pages[stage] + model->resident_pages[stage];
+    return span_ns(context, pages);
+}
+
+/* How a model's absence is judged. */
+struct prospect {
+    double waiting, link_s, rate_per_s, chance, hidden_s;
+};
+
+static struct prospect look(const struct ss_policy_context *context,
+                            const struct ss_policy_model *model, double link_ns)
+{
+    double near_ns = link_ns + whole_ns(context, model) + 1;
+    struct ss_outlook near =
+        ss_arrivals_within(model->arrivals, context->now_ns, context->typical_gap_ns, near_ns);
+    struct ss_outlook far = ss_arrivals_within(model->arrivals, context->now_ns,
+                                               context->typical_gap_ns, context->horizon_ns);
+    return (struct prospect){.waiting = model->weight,
+                             .link_s = link_ns / SS_NS_PER_S,
+                             .rate_per_s = near.count / near_ns * SS_NS_PER_S,
+                             .chance = far.chance,
+                             .hidden_s = (double)model->hidden_ns / SS_NS_PER_S};
+}
+
+/* Seconds that requests will wait if so much is missing. */
+static double absence_s(const struct prospect *prospect, double missing_ns)
+{
+    if (missing_ns <= 0)
+        return 0;
+    double missing_s = missing_ns / SS_NS_PER_S - prospect->hidden_s;
+    if (missing_s < 0)
+        missing_s = 0;
+    double back_s = prospect->link_s + missing_s, soon = prospect->rate_per_s * back_s;
+    double later = prospect->chance > soon ? prospect->chance - soon : 0;
+    return prospect->waiting * back_s + soon * back_s / 2 + later * missing_s;
+}
+
+static double urgency(const struct ss_policy_context *context, const struct ss_policy_model *model)
+{
+    double waited_ns = (double)(context->now_ns - model->oldest_ns);
+    double weight = model->weight > 0 ? model->weight : 1;
+    double ageing_ns = AGEING_LOADS * whole_ns(context, model) + 1;
+    return weight * (1 + waited_ns / ageing_ns) /
+           (ss_policy_missing_ns(context, model) + (double)model->hidden_ns + 1);
+}
+
+static bool loads_before(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                         const struct ss_policy_model *b)
+{
+    if (!context->on.price)
+        return ss_policy_lru.loads_before(context, a, b);
+    double of_a = urgency(context, a), of_b = urgency(context, b);
+    return of_a != of_b ? of_a > of_b : a->oldest_order < b->oldest_order;
+}
+
+static bool may_drop(const struct ss_policy_context *context, const struct ss_policy_model *victim,
+                     uint64_t claimant_order)
+{
+    if (context->on.price && victim->finishing)
+        return true;
+    if (!ss_policy_lru.may_drop(context, victim, claimant_order))
+        return false;
+    bool idle = victim->oldest_order == SS_NO_ORDER;
+    return idle || victim->stuck || !context->on.stay ||
+           context->now_ns - victim->loaded_ns >= victim->load_ns;
+}
+
+/* The largest share of the victim's resident pages that the claim needs on any stage. */
+static double share_needed(const struct ss_policy_context *context,
+                           const struct ss_policy_model *victim,
+                           const struct ss_policy_claim *claim)
+{
+    double share = 0;
+    for (int stage = 0; stage < context->stages; stage++) {
+        double has = victim->resident_pages[stage], needs = claim->short_of[stage];
+        if (has > 0 && needs > share * has)
+            share = needs < has ? needs / has : 1;
+    }
+    return share;
+}
+
+/* The price of a page if SHARE goes, or more where the rest would be too small to keep. */
+static double price_of(const struct ss_policy_context *context,
+                       const struct ss_policy_model *victim, const struct ss_policy_claim *claim,
+                       const struct prospect *prospect, double *share)
+{
+    double rest = (1 - *share) * span_ns(context, victim->resident_pages);
+    if (!context->on.partial || rest < REST_MIN * whole_ns(context, victim))
+        *share = 1;
+    double after_ns = 0, freed = 0;
+    for (int stage = 0; stage < context->stages; stage++) {
+        double goes = *share * victim->resident_pages[stage];
+        double missing = (goes + victim->missing_pages[stage]) * context->page_ns[stage];
+        after_ns = missing > after_ns ? missing : after_ns;
+        freed += goes < claim->short_of[stage] ? goes : claim->short_of[stage];
+    }
+    double cost_s =
+        absence_s(prospect, after_ns) - absence_s(prospect, ss_policy_missing_ns(context, victim));
+    return freed > 0 ? cost_s / freed : 1e30;
+}
+
+static void appraise(const struct ss_policy_context *context, struct ss_policy_model *victim,
+                     const struct ss_policy_claim *claim)
+{
+    victim->share = share_needed(context, victim, claim);
+    victim->price = 1e30;
+    if (victim->share <= 0) { /* of no help: the last to go */
+        victim->share = 1;
+        return;
+    }
+    if (!context->on.price) {
+        const struct prospect nothing = {0};
+        price_of(context, victim, claim, &nothing, &victim->share);
+        return;
+    }
+    struct prospect prospect = look(context, victim, claim->link_ns);
+    victim->price = price_of(context, victim, claim, &prospect, &victim->share);
+    double bite = BITE * victim->share;
+    double price = price_of(context, victim, claim, &prospect, &bite);
+    if (price >= victim->price)
+        return;
+    victim->price = price;
+    victim->share = bite;
+}
+
+static bool drops_before(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                         const struct ss_policy_model *b)
+{
+    if (!context->on.price || a->price == b->price)
+        return ss_policy_lru.drops_before(context, a, b);
+    return a->price < b->price;
+}
+
+static bool serves_before(const struct ss_policy_context *context, const struct ss_policy_model *a,
+                          const struct ss_policy_model *b)
+{
+    return ss_policy_lru.serves_before(context, a, b);
+}
+
+const struct ss_policy ss_policy_swap_aware = {
+    .name = "swap_aware",
+    .loads_before = loads_before,
+    .may_drop = may_drop,
+    .appraise = appraise,
+    .drops_before = drops_before,
+    .serves_before = serves_before,
+};
+
+double ss_policy_guess_worth(const struct ss_policy_context *context,
+                             const struct ss_policy_model *model, double share)
+{
+    double missing_ns = ss_policy_missing_ns(context, model), pages = 0;
+    struct prospect prospect = look(context, model, 0);
+    for (int stage = 0; stage < context->stages; stage++)
+        pages += share * model->missing_pages[stage];
+    double saved_s =
+        absence_s(&prospect, missing_ns) - absence_s(&prospect, (1 - share) * missing_ns);
+    return pages > 0 ? saved_s / pages : 0;
+}
