@@ -125,8 +125,3 @@ enum ss_status ss_config_read(const char *path, FILE *mistakes, struct ss_config
         ss_config_destroy(config);
     return status;
 }
-
-void ss_config_print_keys(FILE *stream)
-{
-    ss_schema_print(&ss_config_schema, stream);
-}

@@ -105,7 +105,4 @@ void ss_config_destroy(struct ss_config *config);
 
 extern const struct ss_schema ss_config_schema;
 
-/* Writes the reference of all keys to STREAM: the table of configs/README.md, in Markdown. */
-void ss_config_print_keys(FILE *stream);
-
 #endif

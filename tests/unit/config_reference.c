@@ -1,4 +1,5 @@
-/* configs/README.md lists the keys as the schema has them, between two markers.
+/* configs/README.md, configs/profiles/README.md and configs/workloads/README.md list the keys as
+ * their schemas have them, between two markers. FILE's folder says which.
  *
  *     config_reference FILE            fails where they differ
  *     config_reference FILE --update   writes the list into FILE */
@@ -7,6 +8,8 @@
 #include <string.h>
 
 #include "engine/config/config.h"
+#include "engine/config/profile.h"
+#include "engine/workload/workload.h"
 
 #define BEGIN "<!-- keys: written by config_reference --update -->\n"
 #define END   "<!-- end of keys -->\n"
@@ -31,6 +34,13 @@ static char *read_whole(const char *path)
     return text;
 }
 
+static const struct ss_schema *schema_of(const char *path)
+{
+    if (strstr(path, "profiles/") != NULL)
+        return &ss_profile_schema;
+    return strstr(path, "workloads/") != NULL ? &ss_workload_schema : &ss_config_schema;
+}
+
 int main(int argc, char **argv)
 {
     char *text, *begin, *end, *keys = NULL;
@@ -48,7 +58,7 @@ int main(int argc, char **argv)
         return 1;
     }
     begin += strlen(BEGIN);
-    ss_config_print_keys(stream);
+    ss_schema_print(schema_of(argv[1]), stream);
     fclose(stream);
     differ = (size_t)(end - begin) != keys_bytes || memcmp(begin, keys, keys_bytes) != 0;
     if (differ && argc > 2 && strcmp(argv[2], "--update") == 0) {
