@@ -14,8 +14,9 @@
 #include "engine/base/memory.h"
 #include "engine/swapsim/output.h"
 
-#define EXIT_CONFIG 2
-#define GROUPS_MAX  1024
+#define EXIT_CONFIG  2
+#define GROUPS_MAX   1024
+#define BOUND_EFFORT 1.2e8 /* a second or so */
 
 const char *argp_program_version = "swapsim " SS_VERSION;
 
@@ -32,14 +33,14 @@ static const char doc[] =
     "Exit status: 0 when all was simulated, 1 after a broken promise (its seed and the command\n"
     "that replays it are printed), 2 for files that are wrong.";
 
-enum { KEY_SLO = 256, KEY_CV, KEY_RATE, KEY_DURATION, KEY_CHECK, KEY_QUIET };
+enum { KEY_SLO = 256, KEY_CV, KEY_RATE, KEY_DURATION, KEY_BOUND, KEY_CHECK, KEY_QUIET };
 
 struct arguments {
     const char *config, *workload, *out, *arrivals;
     uint64_t seed;
     uint32_t groups;
     double slo_factor, cv, rate;
-    bool check, quiet;
+    bool check, quiet, bound;
 };
 
 static const struct argp_option options[] = {
@@ -56,6 +57,8 @@ static const struct argp_option options[] = {
     {"cv", KEY_CV, "CV", 0, "Coefficient of variation of all gaps, in place of the workload's", 0},
     {"slo", KEY_SLO, "FACTOR", 0,
      "A request within FACTOR times its unloaded cold latency is in time (default: 5)", 0},
+    {"bound", KEY_BOUND, 0, 0,
+     "Add the lower bound on the mean latency of any scheduler, for what was answered", 0},
     {"check", KEY_CHECK, 0, 0, "Check every invariant after every step; slow", 0},
     {"quiet", 'q', 0, 0, "No progress, no digest", 0},
     {0},
@@ -113,6 +116,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_SLO:
         arguments->slo_factor = real(state, "slo", text, 0);
+        return 0;
+    case KEY_BOUND:
+        arguments->bound = true;
         return 0;
     case KEY_CHECK:
         arguments->check = true;
@@ -208,6 +214,7 @@ static enum ss_status simulate(const struct arguments *arguments, const struct s
 {
     struct ss_metrics metrics = {0};
     struct ss_run_totals totals;
+    struct ss_yardstick yardstick = {0};
     struct ss_run_options run = {.catalog = catalog,
                                  .workload = workload,
                                  .seed = arguments->seed,
@@ -228,12 +235,18 @@ static enum ss_status simulate(const struct arguments *arguments, const struct s
         fputs(SS_ARRIVALS_HEADER, run.arrivals);
     if (!status)
         status = ss_metrics_open(catalog, arguments->slo_factor, &metrics);
+    if (arguments->bound)
+        run.yardstick = &yardstick;
     if (!status)
         status = ss_run(&run, &metrics, &totals);
+    if (!status && arguments->bound)
+        status = ss_yardstick_measure(&yardstick, catalog, arguments->groups, BOUND_EFFORT,
+                                      &totals.bound);
     if (!status && arguments->out)
         status = write_files(arguments, &run, &metrics, &totals);
     if (!status && !arguments->quiet)
         ss_write_digest(stdout, &metrics, &totals);
+    ss_yardstick_release(&yardstick);
     ss_metrics_close(&metrics);
     closed = close_file(run.requests, "requests.csv");
     status = status ? status : closed;

@@ -86,6 +86,16 @@ static void write_work(FILE *file, const struct ss_run_totals *totals)
             totals->copied_back_bytes, view->spilled, view->recomputed);
 }
 
+static void write_bound(FILE *file, const struct ss_bound *bound)
+{
+    if (bound->mean_s > 0)
+        fprintf(file,
+                "  \"bound\": {\"mean_s\": %.9f, \"first_mean_s\": %.9f, \"warm_mean_s\": %.9f, "
+                "\"loads_mean_s\": %.9f, \"compute_mean_s\": %.9f},\n",
+                bound->mean_s, bound->first_mean_s, bound->warm_mean_s, bound->loads_mean_s,
+                bound->compute_mean_s);
+}
+
 static double share(uint64_t part, uint64_t whole)
 {
     return whole ? (double)part / (double)whole : 0;
@@ -119,6 +129,7 @@ void ss_write_summary(FILE *file, const struct ss_run_options *options, struct s
             end_s > 0 ? (double)metrics->answered / end_s : 0, metrics->tokens,
             end_s > 0 ? (double)metrics->tokens / end_s : 0, totals->live_max);
     write_work(file, totals);
+    write_bound(file, &totals->bound);
     write_models(file, metrics, arrivals_s);
     fprintf(file, "}\n");
 }
@@ -148,6 +159,8 @@ void ss_write_digest(FILE *file, struct ss_metrics *metrics, const struct ss_run
             seconds(ss_histogram_quantile_ns(&metrics->latency, 0.9)),
             seconds(ss_histogram_quantile_ns(&metrics->latency, 0.99)),
             seconds(ss_histogram_quantile_ns(&metrics->latency, 0.999)));
+    if (totals->bound.mean_s > 0)
+        fprintf(file, "bound        mean %.4f s: no scheduler has less\n", totals->bound.mean_s);
     fprintf(file, "first token  mean %.4f s, p50 %.4f, p90 %.4f, p99 %.4f, p99.9 %.4f\n",
             ss_histogram_mean_ns(&metrics->first_token) / 1e9,
             seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.5)),

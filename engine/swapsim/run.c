@@ -118,6 +118,9 @@ static enum ss_status end_request(struct run *run, struct ss_live_request *reque
     request->outcome.refused = action->kind == SS_ACTION_REFUSE;
     request->outcome.cold = action->cold;
     enum ss_status status = ss_metrics_outcome(run->metrics, &request->outcome);
+    if (!status && run->options->yardstick && request->outcome.tokens > 0)
+        status = ss_yardstick_add(run->options->yardstick,
+                                  run->assignment.group[request->outcome.model], &request->outcome);
     write_request(run, &request->outcome);
     if (!status) {
         status = ss_arrivals_answered(run->arrivals, request->process, now_ns, &turn);

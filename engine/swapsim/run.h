@@ -6,6 +6,7 @@
 
 #include "engine/serve/catalog.h"
 #include "engine/swapsim/metrics.h"
+#include "engine/swapsim/yardstick.h"
 #include "engine/workload/workload.h"
 
 struct ss_run_options {
@@ -13,11 +14,12 @@ struct ss_run_options {
     const struct ss_workload *workload;
     uint64_t seed;
     uint32_t groups;
-    bool check;        /* every invariant after every step: slow */
-    bool progress;     /* on stderr, as a line that is written over */
-    double slo_factor; /* struct ss_metrics */
-    FILE *requests;    /* requests.csv, a line when each is over; null: none */
-    FILE *arrivals;    /* as they come; null: none */
+    bool check;                     /* every invariant after every step: slow */
+    bool progress;                  /* on stderr, as a line that is written over */
+    double slo_factor;              /* struct ss_metrics */
+    struct ss_yardstick *yardstick; /* gets what is answered; null: no bound is wanted */
+    FILE *requests;                 /* requests.csv, a line when each is over; null: none */
+    FILE *arrivals;                 /* as they come; null: none */
 };
 
 /* Sums over the groups. */
@@ -26,6 +28,7 @@ struct ss_run_totals {
     uint64_t loaded_bytes, copied_back_bytes, load_entries, drop_entries, batch_entries;
     uint64_t end_ns;         /* when the last thing happened, virtual */
     uint64_t live_max;       /* requests at once */
+    struct ss_bound bound;   /* of the caller's yardstick; mean_s 0: not wanted */
     uint64_t wall_ns, feeds; /* wall: real time of the run; feeds: happenings, of all kinds */
 };
 

@@ -1,0 +1,156 @@
+"""The rows: which models on which pool, and who asks for what, when.
+
+All are the OPT-13B shape on 4 GPUs, (2,2), where no other is named, and 6.25 GiB of pool a model and
+rank; half a GiB more is for the KV cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILES = {"H200": "h200-x4", "A100": "a100-x4"}
+GIB_OF_MODEL = {"opt-13b": 6.25, "opt-6.7b": 3.25}
+GIB_OF_KV = 0.5
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    group: str  # of rows, in tables
+    models: int
+    room: int
+    streams: list[dict[str, Any]]
+    batch: int = 32
+    shape: str = "opt-13b"
+    context: int = 64
+    duration: str = "30s"
+    lengths: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, profile: str, variant: dict[str, Any]) -> dict[str, Any]:
+        """A server's config; the variant's keys go on top."""
+        emulate = dict(variant.get("emulate", {}))
+        places = self.room
+        if "models" in emulate:  # a copy back and the load after it go on together
+            emulate["models"] = self.room
+            places += 1
+        pool = places * GIB_OF_MODEL[self.shape] + GIB_OF_KV
+        return {
+            "group": {"tp": 2, "pp": 2},
+            "device": {"kind": "cuda", "pool": f"{pool}GiB"},
+            "profile": str(ROOT / "configs" / "profiles" / f"{PROFILES[profile]}.yaml"),
+            "limits": {
+                "requests": 100000,
+                "slots": 256,
+                "batch": self.batch,
+                "step_tokens": 2048,
+            },
+            "models": [
+                {
+                    "name": "m",
+                    "synthetic": self.shape,
+                    "count": self.models,
+                    "context": self.context,
+                }
+            ],
+            **{key: value for key, value in variant.items() if key != "emulate"},
+            **({"emulate": emulate} if emulate else {}),
+        }
+
+    def workload(self) -> dict[str, Any]:
+        return {"duration": self.duration, **self.lengths, "streams": self.streams}
+
+
+def gamma(rates: list[float], cv: float) -> list[dict[str, Any]]:
+    return [{"gamma": {"rate": rates, "cv": cv}}]
+
+
+def computron() -> list[Row]:
+    """The 18 simulated workloads of arXiv 2306.13835."""
+    cases = [
+        (3, 2, 8, [1, 1, 1]),
+        (3, 2, 8, [10, 1, 1]),
+        (3, 2, 8, [10, 10, 1]),
+        (6, 4, 32, [1, 1, 1, 1, 1, 1]),
+        (6, 4, 32, [10, 10, 1, 1, 1, 1]),
+        (6, 4, 32, [10, 10, 10, 10, 1, 1]),
+    ]
+    return [
+        Row(
+            f"{models} models, rates ({','.join(map(str, rates))}), CV {cv:g}",
+            "Computron",
+            models,
+            room,
+            gamma(list(map(float, rates)), cv),
+            batch,
+        )
+        for models, room, batch, rates in cases
+        for cv in (0.25, 1.0, 4.0)
+    ]
+
+
+def others() -> list[Row]:
+    lengths = {
+        "prompt": {"median": 128, "sigma": 1.0, "max": 1024},
+        "output": {"median": 24, "sigma": 1.0, "max": 256},
+    }
+    return [
+        Row(
+            "Zipf over 50 models, room for 10",
+            "more",
+            50,
+            10,
+            [{"zipf": {"rate": 8, "skew": 1.0}}],
+            shape="opt-6.7b",
+            duration="60s",
+        ),
+        Row(
+            "MMPP bursts, 6 models, room for 4",
+            "more",
+            6,
+            4,
+            [{"mmpp": {"rates": [0.2, 15], "dwell": ["10s", "1s"]}}],
+            duration="60s",
+        ),
+        Row(
+            "cyclic, 5 models, room for 4",
+            "more",
+            5,
+            4,
+            [{"cyclic": {"rate": 1.8}}],
+            duration="60s",
+        ),
+        Row(
+            "mixed lengths, 6 models, room for 4",
+            "more",
+            6,
+            4,
+            [{"zipf": {"rate": 2.5, "skew": 0.5}}],
+            context=1536,
+            duration="60s",
+            lengths=lengths,
+        ),
+    ]
+
+
+ROWS = [*computron(), *others()]
+
+FEATURES = ["price", "partial", "stay", "prefetch", "patience"]
+COMPUTRON: dict[str, Any] = {
+    "policy": "lru",
+    "emulate": {"copy_back": True, "wait_whole_load": True, "poll": True, "models": 0},
+}
+
+
+def only(feature: str) -> dict[str, Any]:
+    return {"policy": "swap_aware", "swap_aware": {key: key == feature for key in FEATURES}}
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "computron": COMPUTRON,
+    "lru": {"policy": "lru"},
+    **{f"only {feature}": only(feature) for feature in FEATURES},
+    "swap_aware": {"policy": "swap_aware"},
+}
