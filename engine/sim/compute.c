@@ -1,20 +1,28 @@
 /* A stage's compute stream: batches and moves, in order, in lockstep on its tensor-parallel ranks.
- */
+ * Chunks whose weights are there are computed one after the other without anything between them, so
+ * they are one event. */
 #include "engine/sim/internal.h"
 
-typedef unsigned long long number;
-
-static struct ss_sim_compute *enqueue(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                                      struct ss_sim_entry *entry)
+static void enqueue(struct ss_sim_stage *stage, struct ss_sim_compute *work)
 {
-    struct ss_sim_compute *work = ss_sim_take(group, 1, sizeof *work);
-    work->entry = entry;
     if (stage->last)
         stage->last->next = work;
     else
         stage->first = work;
     stage->last = work;
-    stage->last_compute = entry->entry.number;
+    stage->last_compute = work->entry->entry.number;
+}
+
+/* Room for what the batch must know of now, as later entries may change it. */
+static struct ss_sim_compute *make(struct ss_sim_group *group, struct ss_sim_entry *entry,
+                                   uint32_t loads, uint32_t plans)
+{
+    size_t bytes = sizeof(struct ss_sim_compute) + loads * sizeof(uint64_t) +
+                   plans * sizeof(struct ss_sim_request);
+    struct ss_sim_compute *work = ss_sim_store_take(&group->store, bytes);
+    *work = (struct ss_sim_compute){.entry = ss_sim_entry_use(entry), .bytes = bytes};
+    work->loads = loads > 0 ? (uint64_t *)(work + 1) : 0;
+    work->plans = (struct ss_sim_request *)((uint64_t *)(work + 1) + loads);
     return work;
 }
 
@@ -22,84 +30,36 @@ void ss_sim_compute_batch(struct ss_sim_group *group, struct ss_sim_stage *stage
                           struct ss_sim_entry *taken)
 {
     const struct ss_entry *entry = &taken->entry;
-    uint32_t chunks = group->options.controller.models[entry->model].chunk_count[stage->index];
-    uint32_t blocks = 0;
-    struct ss_sim_compute *work = enqueue(group, stage, taken);
-    work->chunk_pages = ss_sim_take(group, chunks, sizeof *work->chunk_pages);
-    work->chunk_loads = ss_sim_take(group, chunks, sizeof *work->chunk_loads);
-    for (uint32_t i = 0; i < chunks; i++) {
-        work->chunk_pages[i] = stage->chunks[entry->model][i].page;
-        work->chunk_loads[i] = stage->chunks[entry->model][i].load;
-    }
-    for (uint32_t i = 0; i < entry->sequence_count; i++)
-        blocks += stage->slots[entry->sequences[i].slot].block_count;
-    work->block_pages = ss_sim_take(group, blocks, sizeof *work->block_pages);
+    const struct ss_sim_residency *model = &stage->models[entry->model];
+    uint32_t chunks = ss_sim_model(group, entry->model)->chunk_count[stage->index];
+    bool last = (int)stage->index + 1 == group->pp;
+    struct ss_sim_compute *work =
+        make(group, taken, model->moving > 0 ? chunks : 0, last ? entry->sequence_count : 0);
+    for (uint32_t i = 0; work->loads && i < chunks; i++)
+        work->loads[i] = model->chunks[i].load;
     for (uint32_t i = 0; i < entry->sequence_count; i++) {
         struct ss_sim_slot *slot = &stage->slots[entry->sequences[i].slot];
         if (slot->last_sample > work->tokens_needed)
             work->tokens_needed = slot->last_sample;
         if (slot->restored > work->restore_needed)
             work->restore_needed = slot->restored;
-        for (uint32_t block = 0; block < slot->block_count; block++)
-            work->block_pages[work->block_begin[i] + block] = slot->blocks[block];
-        work->block_begin[i + 1] = work->block_begin[i] + slot->block_count;
+        if (last)
+            work->plans[i] = slot->plan;
         if (entry->sequences[i].flags & SS_SEQUENCE_SAMPLE) {
             slot->last_sample = entry->number;
             slot->known++;
         }
     }
+    ss_sim_audit_batch_take(group, stage, work);
+    enqueue(stage, work);
     ss_sim_compute_advance(group, stage);
 }
 
 void ss_sim_compute_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
                          struct ss_sim_entry *entry)
 {
-    enqueue(group, stage, entry);
+    enqueue(stage, make(group, entry, 0, 0));
     ss_sim_compute_advance(group, stage);
-}
-
-/* Checks (or writes) the KV blocks of all sequences, as they are after END tokens of each. */
-static void for_blocks(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                       const struct ss_sim_compute *work, bool write)
-{
-    const struct ss_entry *entry = &work->entry->entry;
-    uint32_t bt = group->options.controller.block_tokens;
-    uint32_t pages = ss_sim_block_pages(group, stage->index, entry->model);
-    for (uint32_t i = 0; i < entry->sequence_count; i++) {
-        const struct ss_batch_sequence *part = &entry->sequences[i];
-        uint32_t end = part->position + (write ? part->count : 0);
-        for (uint32_t block = 0; block * bt < end; block++) {
-            uint32_t filled = end - block * bt < bt ? end - block * bt : bt;
-            uint32_t page = work->block_pages[work->block_begin[i] + block];
-            uint64_t tag = ss_sim_block_tag(part->request, block, filled);
-            for (int tp = 0; tp < group->tp; tp++) {
-                struct ss_sim_rank *rank = ss_sim_rank_of(group, stage->index, tp);
-                if (write)
-                    ss_sim_write(rank, page, pages, tag);
-                else if (!ss_sim_holds(rank, page, pages, tag))
-                    ss_sim_fail(
-                        group,
-                        "batch %llu reads block %u of request %llu from page %u of rank %u: "
-                        "something else is there",
-                        (number)entry->number, block, (number)part->request, page, rank->index);
-            }
-        }
-    }
-}
-
-static void check_chunk(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                        const struct ss_sim_compute *work)
-{
-    const struct ss_entry *entry = &work->entry->entry;
-    const struct ss_sim_chunk *chunk = &stage->chunks[entry->model][work->chunk];
-    for (int tp = 0; tp < group->tp; tp++)
-        if (!ss_sim_holds(ss_sim_rank_of(group, stage->index, tp), work->chunk_pages[work->chunk],
-                          chunk->pages, ss_sim_chunk_tag(entry->model, work->chunk)))
-            ss_sim_fail(group,
-                        "batch %llu reads chunk %u of model %u at page %u: something else is "
-                        "there",
-                        (number)entry->number, work->chunk, entry->model,
-                        work->chunk_pages[work->chunk]);
 }
 
 static bool may_start(struct ss_sim_group *group, const struct ss_sim_stage *stage,
@@ -115,15 +75,48 @@ static bool may_start(struct ss_sim_group *group, const struct ss_sim_stage *sta
     return true;
 }
 
-static bool chunk_is_ready(struct ss_sim_group *group, const struct ss_sim_stage *stage,
-                           const struct ss_sim_compute *work)
+/* Chunks [from, end) are there on all ranks. */
+static uint32_t ready_end(const struct ss_sim_group *group, const struct ss_sim_stage *stage,
+                          const struct ss_sim_compute *work)
 {
-    uint16_t model = work->entry->entry.model;
+    uint16_t index = work->entry->entry.model;
+    const struct ss_sim_residency *model = &stage->models[index];
+    uint32_t chunks = ss_sim_model(group, index)->chunk_count[stage->index];
+    if (!work->loads)
+        return chunks;
+    for (uint32_t chunk = work->from; chunk < chunks; chunk++)
+        for (int tp = 0; tp < group->tp; tp++)
+            if (model->ready[(uint32_t)tp * chunks + chunk] < work->loads[chunk])
+                return chunk;
+    return chunks;
+}
+
+static uint64_t chunks_ns(const struct ss_sim_group *group, const struct ss_sim_stage *stage,
+                          const struct ss_sim_compute *work)
+{
+    const struct ss_sim_costs *costs = &group->options.costs;
+    const struct ss_sim_entry *taken = work->entry;
+    if (!costs->models)
+        return (work->end - work->from) * (costs->chunk_ns + taken->rows * costs->row_ns);
+    const struct ss_step_cost *chunks = costs->models[taken->entry.model].chunks[stage->index];
+    uint64_t sum_ns = 0;
+    for (uint32_t i = work->from; i < work->end; i++)
+        sum_ns += ss_step_cost_ns(&chunks[i], taken->rows, taken->context);
+    return sum_ns;
+}
+
+static void count_time(struct ss_sim_group *group, struct ss_sim_stage *stage)
+{
     for (int tp = 0; tp < group->tp; tp++)
-        if (ss_sim_rank_of(group, stage->index, tp)->ready[model][work->chunk] <
-            work->chunk_loads[work->chunk])
-            return false;
-    return true;
+        ss_sim_count_time(group, ss_sim_rank_of(group, stage->index, tp));
+}
+
+static void run(struct ss_sim_group *group, struct ss_sim_stage *stage, uint64_t takes_ns)
+{
+    count_time(group, stage);
+    stage->first->running = true;
+    ss_sim_at(group, group->now_ns + takes_ns,
+              (struct ss_sim_event){.kind = SS_SIM_COMPUTED, .a = stage->index});
 }
 
 static void pop(struct ss_sim_group *group, struct ss_sim_stage *stage)
@@ -136,104 +129,118 @@ static void pop(struct ss_sim_group *group, struct ss_sim_stage *stage)
     for (int tp = 0; tp < group->tp; tp++) {
         struct ss_sim_rank *rank = ss_sim_rank_of(group, stage->index, tp);
         ss_sim_report_done(group, rank, stage->computed);
-        ss_sim_link_advance(group, rank);
+        ss_sim_load_advance(group, rank);
         ss_sim_copies_advance(group, rank);
     }
+    ss_sim_audit_batch_free(group, work);
+    ss_sim_entry_leave(group, work->entry);
+    ss_sim_store_give(&group->store, work, work->bytes);
+}
+
+static uint16_t finish_of(const struct ss_sim_request *plan, uint32_t index)
+{
+    if (plan->eos_after && index + 1 == plan->eos_after)
+        return plan->stops ? SS_ENDING_STOP : SS_ENDING_EOS;
+    return index + 1 == plan->tokens_max ? SS_ENDING_LENGTH : SS_ENDING_NONE;
 }
 
 static void report_tokens(struct ss_sim_group *group, const struct ss_sim_stage *stage,
-                          const struct ss_sim_entry *taken)
+                          const struct ss_sim_compute *work)
 {
-    const struct ss_entry *entry = &taken->entry;
-    struct ss_report_token tokens[64];
+    const struct ss_entry *entry = &work->entry->entry;
+    struct ss_report_token tokens[SS_SIM_SEQUENCES_MAX];
     struct ss_report report = {.kind = SS_REPORT_TOKENS, .number = entry->number, .tokens = tokens};
     for (uint32_t i = 0; i < entry->sequence_count; i++) {
         const struct ss_batch_sequence *part = &entry->sequences[i];
-        const struct ss_sim_request *request = taken->opened[i];
-        if (!(part->flags & SS_SEQUENCE_SAMPLE))
-            continue;
-        uint32_t index = part->position + part->count - request->prompt;
-        uint16_t finish = SS_ENDING_NONE;
-        if (request->eos_after && index + 1 == request->eos_after)
-            finish = request->stops ? SS_ENDING_STOP : SS_ENDING_EOS;
-        else if (index + 1 == request->tokens_max)
-            finish = SS_ENDING_LENGTH;
-        tokens[report.token_count++] = (struct ss_report_token){
-            .slot = part->slot, .finish = finish, .token = ss_sim_token(part->request, index)};
+        uint32_t index = part->position + part->count - work->plans[i].prompt;
+        if (part->flags & SS_SEQUENCE_SAMPLE)
+            tokens[report.token_count++] =
+                (struct ss_report_token){.slot = part->slot,
+                                         .finish = finish_of(&work->plans[i], index),
+                                         .token = ss_sim_token(part->request, index)};
     }
     if (report.token_count > 0)
         ss_sim_report(group, ss_sim_rank_of(group, stage->index, 0), &report);
 }
 
+/* Activations go to the next stage, or tokens to the first. An edge carries them in order. */
+static void hand_on(struct ss_sim_group *group, struct ss_sim_stage *stage,
+                    const struct ss_sim_entry *taken)
+{
+    const struct ss_sim_costs *costs = &group->options.costs;
+    bool last = (int)stage->index + 1 == group->pp;
+    uint64_t from_ns = group->now_ns > stage->edge_free_ns ? group->now_ns : stage->edge_free_ns;
+    if (!last && costs->models)
+        from_ns += (uint64_t)(taken->rows * costs->models[taken->entry.model].edge_row_ns);
+    stage->edge_free_ns = from_ns;
+    ss_sim_at(group, from_ns + costs->edge_ns,
+              (struct ss_sim_event){.kind = last ? SS_SIM_TOKENS_AT_FIRST : SS_SIM_INPUT_AT_STAGE,
+                                    .a = stage->index + 1,
+                                    .number = taken->entry.number});
+}
+
 static void batch_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
 {
     struct ss_sim_compute *work = stage->first;
-    bool last = (int)stage->index + 1 == group->pp;
-    for_blocks(group, stage, work, true);
+    ss_sim_audit_batch_blocks(group, stage, work, true);
     stage->batches--;
-    if (last)
-        report_tokens(group, stage, work->entry);
-    ss_sim_at(group, group->options.costs.hop_ns,
-              last ? SS_SIM_TOKENS_AT_FIRST : SS_SIM_INPUT_AT_STAGE, stage->index + 1, 0,
-              work->entry);
+    if ((int)stage->index + 1 == group->pp)
+        report_tokens(group, stage, work);
+    hand_on(group, stage, work->entry);
     pop(group, stage);
+}
+
+static bool is_move(const struct ss_sim_compute *work)
+{
+    return work->entry->entry.kind == SS_ENTRY_MOVE;
+}
+
+static void start_move(struct ss_sim_group *group, struct ss_sim_stage *stage)
+{
+    const struct ss_entry *entry = &stage->first->entry->entry;
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < entry->move_count; i++)
+        pages += entry->moves[i].stage == stage->index ? entry->moves[i].pages : 0;
+    run(group, stage, pages * group->options.costs.move_page_ns);
 }
 
 void ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *stage)
 {
-    const struct ss_sim_costs *costs = &group->options.costs;
     struct ss_sim_compute *work = stage->first;
     if (!work || work->running || group->failure[0])
         return;
-    const struct ss_entry *entry = &work->entry->entry;
-    if (entry->kind == SS_ENTRY_MOVE) {
-        uint64_t pages = 0;
-        for (uint32_t i = 0; i < entry->move_count; i++)
-            pages += entry->moves[i].stage == stage->index ? entry->moves[i].pages : 0;
-        work->running = true;
-        ss_sim_at(group, pages * costs->move_page_ns, SS_SIM_MOVED, stage->index, 0, 0);
+    if (is_move(work)) {
+        start_move(group, stage);
         return;
     }
     if (!work->started && !may_start(group, stage, work))
         return;
     if (!work->started)
-        for_blocks(group, stage, work, false);
+        ss_sim_audit_batch_blocks(group, stage, work, false);
     work->started = true;
-    uint32_t rows = 0;
-    for (uint32_t i = 0; i < entry->sequence_count; i++)
-        rows += entry->sequences[i].count;
-    if (work->chunk == group->options.controller.models[entry->model].chunk_count[stage->index]) {
+    work->end = ready_end(group, stage, work);
+    if (work->end > work->from) {
+        for (uint32_t chunk = work->from; chunk < work->end; chunk++)
+            ss_sim_audit_batch_chunk(group, stage, work, chunk);
+        run(group, stage, chunks_ns(group, stage, work));
+    } else if (work->from == ss_sim_model(group, work->entry->entry.model)
+                                 ->chunk_count[stage->index]) {
         batch_over(group, stage);
         ss_sim_compute_advance(group, stage);
-        return;
     }
-    if (!chunk_is_ready(group, stage, work))
-        return;
-    check_chunk(group, stage, work);
-    work->running = true;
-    ss_sim_at(group, costs->chunk_ns + rows * costs->row_ns, SS_SIM_CHUNK_COMPUTED, stage->index, 0,
-              0);
 }
 
-void ss_sim_compute_chunk_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
+void ss_sim_compute_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
 {
-    check_chunk(group, stage, stage->first);
-    stage->first->running = false;
-    stage->first->chunk++;
-    ss_sim_compute_advance(group, stage);
-}
-
-void ss_sim_compute_move_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
-{
-    const struct ss_entry *entry = &stage->first->entry->entry;
-    for (uint32_t i = 0; i < entry->move_count; i++) {
-        const struct ss_page_move *move = &entry->moves[i];
-        for (int tp = 0; tp < group->tp && move->stage == stage->index; tp++) {
-            struct ss_sim_page *pages = ss_sim_rank_of(group, stage->index, tp)->pages;
-            for (uint32_t page = 0; page < move->pages; page++)
-                pages[move->to + page].tag = pages[move->from + page].tag;
-        }
+    struct ss_sim_compute *work = stage->first;
+    count_time(group, stage);
+    work->running = false;
+    if (is_move(work)) {
+        ss_sim_audit_moved(group, stage, &work->entry->entry);
+        pop(group, stage);
+    } else {
+        for (; work->from < work->end; work->from++)
+            ss_sim_audit_batch_chunk(group, stage, work, work->from);
     }
-    pop(group, stage);
     ss_sim_compute_advance(group, stage);
 }

@@ -4,104 +4,96 @@
 
 typedef unsigned long long number;
 
-/* The range belongs to nobody, and nothing that runs outside the order of entries touches it. */
-static bool claim_range(struct ss_sim_group *group, const struct ss_sim_stage *stage, uint32_t page,
-                        uint32_t pages, uint32_t owner, const struct ss_entry *entry)
+/* The pages are given up; whoever writes them next waits for the compute of entry BY. */
+static void give_up(struct ss_sim_stage *stage, uint32_t page, uint32_t pages, uint64_t by)
 {
-    if (page + pages > group->options.controller.pool_pages[stage->index]) {
-        ss_sim_fail(group, "entry %llu names page %u + %u, past the pool's end",
-                    (number)entry->number, page, pages);
-        return false;
-    }
-    for (int tp = 0; tp < group->tp; tp++) {
-        struct ss_sim_rank *rank = ss_sim_rank_of(group, stage->index, tp);
-        for (uint32_t i = page; i < page + pages; i++) {
-            if (rank->pages[i].owner != 0 || rank->pages[i].busy > 0) {
-                ss_sim_fail(group, "%s entry %llu gives page %u of stage %u to %x; it is %x's, %s",
-                            ss_entry_kind_name(entry->kind), (number)entry->number, i, stage->index,
-                            owner, rank->pages[i].owner, rank->pages[i].busy ? "busy" : "not busy");
-                return false;
-            }
-            rank->pages[i].owner = owner;
-        }
-    }
-    return true;
+    for (uint32_t i = page; i < page + pages; i++)
+        if (stage->last_use[i] < by)
+            stage->last_use[i] = by;
 }
 
-static void release_range(struct ss_sim_group *group, const struct ss_sim_stage *stage,
-                          uint32_t page, uint32_t pages)
-{
-    for (int tp = 0; tp < group->tp; tp++)
-        for (uint32_t i = page; i < page + pages; i++)
-            ss_sim_rank_of(group, stage->index, tp)->pages[i].owner = 0;
-}
-
-static void touch_range(struct ss_sim_group *group, const struct ss_sim_stage *stage, uint32_t page,
-                        uint32_t pages, uint64_t by)
-{
-    for (int tp = 0; tp < group->tp; tp++)
-        for (uint32_t i = page; i < page + pages; i++)
-            ss_sim_rank_of(group, stage->index, tp)->pages[i].last_use = by;
-}
-
-static void release_blocks(struct ss_sim_group *group, const struct ss_sim_stage *stage,
+static void release_blocks(struct ss_sim_group *group, struct ss_sim_stage *stage,
                            struct ss_sim_slot *slot)
 {
     uint32_t pages = ss_sim_block_pages(group, stage->index, slot->model);
-    for (uint32_t i = 0; i < slot->block_count; i++)
-        release_range(group, stage, slot->blocks[i], pages);
+    for (uint32_t i = 0; i < slot->block_count; i++) {
+        give_up(stage, slot->blocks[i], pages, slot->last_use);
+        ss_sim_audit_release(group, stage, slot->blocks[i], pages);
+    }
     slot->block_count = 0;
+}
+
+static struct ss_sim_residency *model_of(struct ss_sim_group *group, struct ss_sim_stage *stage,
+                                         uint32_t index)
+{
+    struct ss_sim_residency *model = &stage->models[index];
+    uint32_t chunks = ss_sim_model(group, index)->chunk_count[stage->index];
+    if (!model->chunks && chunks > 0) {
+        model->chunks = ss_sim_store_keep(&group->store, chunks, sizeof *model->chunks);
+        model->ready = ss_sim_store_keep(&group->store, (size_t)group->tp * chunks,
+                                         sizeof *model->ready);
+    }
+    return model;
 }
 
 static void take_load(struct ss_sim_group *group, struct ss_sim_stage *stage,
                       struct ss_sim_entry *taken)
 {
     const struct ss_entry *entry = &taken->entry;
+    struct ss_sim_residency *model = model_of(group, stage, entry->model);
+    const uint32_t *pages = ss_sim_model(group, entry->model)->chunk_pages[stage->index];
     for (uint32_t i = 0; i < entry->placement_count; i++) {
         const struct ss_placement *placement = &entry->placements[i];
         if (placement->stage != stage->index)
             continue;
-        struct ss_sim_chunk *chunk = &stage->chunks[entry->model][placement->chunk];
+        struct ss_sim_chunk *chunk = &model->chunks[placement->chunk];
         if (chunk->held)
             ss_sim_fail(group, "entry %llu loads chunk %u of model %u, which is held",
                         (number)entry->number, placement->chunk, entry->model);
-        chunk->held = true;
-        chunk->page = placement->page;
-        chunk->load = entry->number;
-        claim_range(group, stage, chunk->page, chunk->pages,
-                    ss_sim_chunk_owner(entry->model, placement->chunk), entry);
+        *chunk = (struct ss_sim_chunk){
+            .held = true, .page = placement->page, .load = entry->number};
+        model->held++;
+        ss_sim_audit_claim(group, stage, chunk->page, pages[placement->chunk],
+                           ss_sim_audit_chunk(entry->model, placement->chunk), entry);
     }
+    model->moving += (uint32_t)group->tp;
     for (int tp = 0; tp < group->tp && !group->failure[0]; tp++)
-        ss_sim_link_load(group, ss_sim_rank_of(group, stage->index, tp), taken);
+        ss_sim_load_add(group, ss_sim_rank_of(group, stage->index, tp), taken);
 }
 
 static void take_drop(struct ss_sim_group *group, struct ss_sim_stage *stage,
                       struct ss_sim_entry *taken)
 {
     const struct ss_entry *entry = &taken->entry;
-    uint32_t *pages = ss_sim_take(group, group->options.controller.pool_pages[stage->index], 4);
-    uint32_t count = 0;
+    const struct ss_controller_model *sizes = ss_sim_model(group, entry->model);
+    struct ss_sim_residency *model = model_of(group, stage, entry->model);
+    size_t room = group->options.controller.pool_pages[stage->index] * sizeof(uint32_t);
+    uint32_t *pages = ss_sim_store_take(&group->store, room), count = 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < entry->placement_count; i++) {
         const struct ss_placement *placement = &entry->placements[i];
         if (placement->stage != stage->index)
             continue;
-        struct ss_sim_chunk *chunk = &stage->chunks[entry->model][placement->chunk];
+        struct ss_sim_chunk *chunk = &model->chunks[placement->chunk];
         if (!chunk->held) {
             ss_sim_fail(group, "entry %llu drops chunk %u of model %u, which is not held",
                         (number)entry->number, placement->chunk, entry->model);
-            return;
+            break;
         }
+        uint32_t chunk_pages = sizes->chunk_pages[stage->index][placement->chunk];
         chunk->held = false;
-        release_range(group, stage, chunk->page, chunk->pages);
-        for (uint32_t page = 0; page < chunk->pages; page++)
+        model->held--;
+        give_up(stage, chunk->page, chunk_pages, model->last_use);
+        ss_sim_audit_release(group, stage, chunk->page, chunk_pages);
+        for (uint32_t page = 0; page < chunk_pages && group->options.check; page++)
             pages[count++] = chunk->page + page;
-        bytes += chunk->bytes;
+        bytes += sizes->chunk_bytes[stage->index][placement->chunk];
     }
-    for (int tp = 0; tp < group->tp && entry->copy_back; tp++) {
-        ss_sim_unload(group, ss_sim_rank_of(group, stage->index, tp), taken, pages, count, bytes);
+    for (int tp = 0; tp < group->tp && entry->copy_back && !group->failure[0]; tp++) {
+        ss_sim_copy_out(group, ss_sim_rank_of(group, stage->index, tp), taken, pages, count, bytes);
         group->copied_back_bytes += bytes;
     }
+    ss_sim_store_give(&group->store, pages, room);
 }
 
 static void take_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
@@ -112,53 +104,49 @@ static void take_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
         const struct ss_page_move *move = &entry->moves[i];
         if (move->stage != stage->index)
             continue;
-        uint32_t *place = move->slot == SS_NO_SLOT ? &stage->chunks[move->model][move->index].page
-                                                   : &stage->slots[move->slot].blocks[move->index];
-        if (*place != move->from ||
-            (move->slot == SS_NO_SLOT && !stage->chunks[move->model][move->index].held) ||
-            (move->slot != SS_NO_SLOT && move->index >= stage->slots[move->slot].block_count))
+        bool is_chunk = move->slot == SS_NO_SLOT;
+        struct ss_sim_residency *model = is_chunk ? model_of(group, stage, move->model) : 0;
+        struct ss_sim_slot *slot = is_chunk ? 0 : &stage->slots[move->slot];
+        uint32_t *place = is_chunk ? &model->chunks[move->index].page : &slot->blocks[move->index];
+        if (*place != move->from || (is_chunk && !model->chunks[move->index].held) ||
+            (!is_chunk && move->index >= slot->block_count))
             ss_sim_fail(group, "entry %llu moves what is not at page %u", (number)entry->number,
                         move->from);
-        uint32_t owner = ss_sim_rank_of(group, stage->index, 0)->pages[move->from].owner;
-        for (int tp = 0; tp < group->tp; tp++)
-            for (uint32_t page = 0; page < move->pages; page++)
-                if (ss_sim_rank_of(group, stage->index, tp)->pages[move->from + page].busy > 0)
-                    ss_sim_fail(group, "entry %llu moves page %u, which is being copied",
-                                (number)entry->number, move->from + page);
-        release_range(group, stage, move->from, move->pages);
-        claim_range(group, stage, move->to, move->pages, owner, entry);
-        touch_range(group, stage, move->from, move->pages, entry->number);
-        touch_range(group, stage, move->to, move->pages, entry->number);
+        ss_sim_audit_move(group, stage, move, entry);
+        give_up(stage, move->from, move->pages, entry->number);
+        give_up(stage, move->to, move->pages, entry->number);
         *place = move->to;
     }
     ss_sim_compute_move(group, stage, taken);
 }
 
-static void take_sequence(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                          struct ss_sim_entry *taken, uint32_t index, const uint32_t *pages)
+static void open_slot(struct ss_sim_group *group, struct ss_sim_slot *slot,
+                      const struct ss_entry *entry, const struct ss_batch_sequence *part,
+                      const struct ss_sim_request *plan)
 {
-    const struct ss_entry *entry = &taken->entry;
-    const struct ss_batch_sequence *part = &entry->sequences[index];
-    const struct ss_sim_request *request = taken->opened[index];
+    if (slot->open || part->position != 0)
+        ss_sim_fail(group, "entry %llu opens slot %u, which is open", (number)entry->number,
+                    part->slot);
+    *slot = (struct ss_sim_slot){.open = true,
+                                 .plan = *plan,
+                                 .model = entry->model,
+                                 .known = plan->prompt,
+                                 .blocks = slot->blocks};
+}
+
+static void take_sequence(struct ss_sim_group *group, struct ss_sim_stage *stage,
+                          const struct ss_entry *entry, const struct ss_batch_sequence *part,
+                          const uint32_t *pages)
+{
     struct ss_sim_slot *slot = &stage->slots[part->slot];
-    if (part->flags & SS_SEQUENCE_OPEN) {
-        if (slot->open || part->position != 0)
-            ss_sim_fail(group, "entry %llu opens slot %u, which is open", (number)entry->number,
-                        part->slot);
-        slot->open = true;
-        slot->request = request;
-        slot->model = entry->model;
-        slot->known = request->prompt;
-        slot->kv = slot->block_count = 0;
-        slot->last_sample = slot->restored = 0;
-    }
     uint32_t end = part->position + part->count;
     uint32_t bt = group->options.controller.block_tokens;
     bool samples = part->flags & SS_SEQUENCE_SAMPLE;
-    if (!slot->open || slot->request != request || slot->model != entry->model ||
+    if (!slot->open || slot->plan.handle != part->request || slot->model != entry->model ||
         part->position != slot->kv || part->count == 0 || end > slot->known ||
         samples != (end == slot->known) || (slot->block_count + part->new_blocks) * bt < end ||
-        (samples && slot->known >= request->prompt + request->tokens_max)) {
+        slot->block_count + part->new_blocks > group->blocks_max ||
+        (samples && slot->known >= slot->plan.prompt + slot->plan.tokens_max)) {
         ss_sim_fail(
             group,
             "entry %llu: slot %u of request %llu: tokens %u + %u (sample %d), has %u of %u, "
@@ -170,11 +158,11 @@ static void take_sequence(struct ss_sim_group *group, struct ss_sim_stage *stage
     uint32_t block_pages = ss_sim_block_pages(group, stage->index, entry->model);
     for (uint32_t i = 0; i < part->new_blocks; i++) {
         slot->blocks[slot->block_count++] = pages[i];
-        if (!claim_range(group, stage, pages[i], block_pages, ss_sim_slot_owner(part->slot), entry))
+        if (!ss_sim_audit_claim(group, stage, pages[i], block_pages,
+                                ss_sim_audit_slot(part->slot), entry))
             return;
     }
-    for (uint32_t i = 0; i < slot->block_count; i++)
-        touch_range(group, stage, slot->blocks[i], block_pages, entry->number);
+    slot->last_use = entry->number;
     slot->kv = end;
 }
 
@@ -184,33 +172,40 @@ static void take_batch(struct ss_sim_group *group, struct ss_sim_stage *stage,
     const struct ss_entry *entry = &taken->entry;
     const struct ss_controller_options *options = &group->options.controller;
     const struct ss_controller_model *model = &options->models[entry->model];
-    uint32_t used = 0, rows = 0;
+    struct ss_sim_residency *residency = model_of(group, stage, entry->model);
+    const struct ss_sim_request *plan = taken->plans;
+    uint32_t used = 0;
     for (uint32_t i = 0; i < entry->sequence_count && !group->failure[0]; i++) {
         const struct ss_batch_sequence *part = &entry->sequences[i];
-        take_sequence(group, stage, taken, i,
+        if (part->flags & SS_SEQUENCE_OPEN)
+            open_slot(group, &stage->slots[part->slot], entry, part, plan++);
+        take_sequence(group, stage, entry, part,
                       entry->pages + used + stage->index * part->new_blocks);
         used += part->new_blocks * (uint32_t)group->pp;
-        rows += part->count;
     }
-    if (used != entry->page_count || rows > options->limits.step_tokens_max ||
+    if (used != entry->page_count || taken->rows > options->limits.step_tokens_max ||
         entry->sequence_count > model->batch_max || entry->sequence_count == 0 ||
         ++stage->batches > options->limits.batches_in_flight)
         ss_sim_fail(group, "entry %llu: %u of %u pages, %u rows, %u sequences, %u batches here",
-                    (number)entry->number, used, entry->page_count, rows, entry->sequence_count,
-                    stage->batches);
-    for (uint32_t i = 0; i < model->chunk_count[stage->index]; i++) {
-        struct ss_sim_chunk *chunk = &stage->chunks[entry->model][i];
-        if (!chunk->held) {
-            ss_sim_fail(group,
-                        "entry %llu computes over chunk %u of model %u: neither here nor on "
-                        "its way",
-                        (number)entry->number, i, entry->model);
-            return;
-        }
-        touch_range(group, stage, chunk->page, chunk->pages, entry->number);
-    }
+                    (number)entry->number, used, entry->page_count, taken->rows,
+                    entry->sequence_count, stage->batches);
+    if (residency->held != model->chunk_count[stage->index])
+        ss_sim_fail(group,
+                    "entry %llu computes over model %u, of which %u of %u chunks are here or on "
+                    "their way",
+                    (number)entry->number, entry->model, residency->held,
+                    model->chunk_count[stage->index]);
+    residency->last_use = entry->number;
     if (!group->failure[0])
         ss_sim_compute_batch(group, stage, taken);
+}
+
+/* Bytes of a slot's first COUNT blocks on a rank. */
+static uint64_t block_bytes(const struct ss_sim_group *group, const struct ss_sim_stage *stage,
+                            const struct ss_sim_slot *slot, uint32_t count)
+{
+    return (uint64_t)count * ss_sim_block_pages(group, stage->index, slot->model) *
+           group->options.controller.page_bytes;
 }
 
 static void take_spill(struct ss_sim_group *group, struct ss_sim_stage *stage,
@@ -223,10 +218,10 @@ static void take_spill(struct ss_sim_group *group, struct ss_sim_stage *stage,
                     entry->block_count, slot->block_count, entry->slot);
         return;
     }
-    uint64_t bytes = entry->block_count * group->options.costs.piece_bytes / 4;
+    uint64_t bytes = block_bytes(group, stage, slot, entry->block_count);
     for (int tp = 0; tp < group->tp; tp++)
-        ss_sim_unload(group, ss_sim_rank_of(group, stage->index, tp), taken, slot->blocks,
-                      entry->block_count, bytes);
+        ss_sim_copy_out(group, ss_sim_rank_of(group, stage->index, tp), taken, slot->blocks,
+                        entry->block_count, bytes);
     if (entry->block_count == 0)
         slot->kv = 0;
     release_blocks(group, stage, slot);
@@ -243,13 +238,14 @@ static void take_restore(struct ss_sim_group *group, struct ss_sim_stage *stage,
                     entry->slot);
     for (uint32_t i = 0; i < entry->block_count && !group->failure[0]; i++) {
         slot->blocks[slot->block_count++] = pages[i];
-        claim_range(group, stage, pages[i], ss_sim_block_pages(group, stage->index, slot->model),
-                    ss_sim_slot_owner(entry->slot), entry);
+        ss_sim_audit_claim(group, stage, pages[i],
+                           ss_sim_block_pages(group, stage->index, slot->model),
+                           ss_sim_audit_slot(entry->slot), entry);
     }
     slot->restored = entry->number;
-    uint64_t bytes = entry->block_count * group->options.costs.piece_bytes / 4;
+    uint64_t bytes = block_bytes(group, stage, slot, entry->block_count);
     for (int tp = 0; tp < group->tp && !group->failure[0]; tp++)
-        ss_sim_restore(group, ss_sim_rank_of(group, stage->index, tp), taken, pages,
+        ss_sim_copy_in(group, ss_sim_rank_of(group, stage->index, tp), taken, pages,
                        entry->block_count, bytes);
 }
 
@@ -285,9 +281,13 @@ void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
     case SS_ENTRY_BATCH:
         take_batch(group, stage, taken);
         return;
+    case SS_ENTRY_PROMOTE:
+        for (int tp = 0; tp < group->tp; tp++)
+            ss_sim_load_promote(group, ss_sim_rank_of(group, stage->index, tp), entry->target);
+        return;
     case SS_ENTRY_CANCEL:
         for (int tp = 0; tp < group->tp; tp++)
-            ss_sim_link_cancel(group, ss_sim_rank_of(group, stage->index, tp), entry->target);
+            ss_sim_load_cancel(group, ss_sim_rank_of(group, stage->index, tp), entry->target);
         return;
     case SS_ENTRY_SPILL:
         take_spill(group, stage, taken);
@@ -298,7 +298,6 @@ void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
     case SS_ENTRY_CLOSE:
         take_close(group, stage, entry);
         return;
-    case SS_ENTRY_PROMOTE:
     case SS_ENTRY_STOP:
     case SS_ENTRY_KINDS:
         return;

@@ -3,55 +3,64 @@
 #define SS_SIM_INTERNAL_H
 
 #include "engine/base/assert.h"
+#include "engine/sim/audit.h"
 #include "engine/sim/group.h"
+#include "engine/sim/store.h"
 
-struct ss_sim_page {
-    uint64_t tag; /* what lies there physically */
-    uint32_t
-        owner; /* in the order of entries: 0 nobody, else ss_sim_chunk_owner, ss_sim_slot_owner */
-    uint32_t busy;     /* copies outside the order of entries that are not over */
-    uint64_t last_use; /* the latest compute that touches it */
-};
+#define SS_SIM_SEQUENCES_MAX 64 /* of a batch */
 
-/* An entry with arrays of its own, kept until the end of the run. */
+/* An entry on its way, in one block with its arrays; given back by its last user. */
 struct ss_sim_entry {
-    struct ss_sim_entry *next;
+    uint32_t users;
+    size_t bytes; /* of the block */
     struct ss_entry entry;
-    const struct ss_sim_request *opened[64]; /* per sequence of a batch: its plan */
+    struct ss_sim_request *plans; /* of the sequences that open, in order */
+    uint32_t rows;                /* batch */
+    uint64_t context;
 };
 
 struct ss_sim_chunk {
     bool held; /* in the order of entries */
-    uint32_t page, pages;
-    uint64_t bytes, load; /* number of the entry that brings it */
+    uint32_t page;
+    uint64_t load; /* number of the entry that brings it */
+};
+
+/* A model on a stage. Its arrays are made by its first load. */
+struct ss_sim_residency {
+    struct ss_sim_chunk *chunks;
+    uint64_t *ready; /* [tp][chunk]: the load that brought it last */
+    uint32_t held;   /* chunks */
+    uint32_t moving; /* loads of it that the stage's ranks have not ended */
+    uint64_t last_use; /* its latest batch */
 };
 
 struct ss_sim_slot {
     bool open;
-    const struct ss_sim_request *request;
     uint16_t model;
+    struct ss_sim_request plan;
     uint32_t known, kv; /* tokens it has or has ordered; positions in its KV */
     uint32_t block_count;
     uint32_t *blocks;
-    uint64_t last_sample, restored; /* numbers of entries */
+    uint64_t last_use, last_sample, restored; /* numbers of entries */
 };
 
 /* A batch or move on its way through a stage's compute stream. */
 struct ss_sim_compute {
     struct ss_sim_compute *next;
     struct ss_sim_entry *entry;
-    uint32_t chunk; /* next one to compute */
+    size_t bytes;       /* of the block */
+    uint32_t from, end; /* chunks that are computed now: [from, end) */
     bool started, running;
     uint64_t tokens_needed, restore_needed;
-    uint32_t *chunk_pages;
-    uint64_t *chunk_loads;
-    uint32_t *block_pages; /* of all sequences, one after the other */
-    uint32_t block_begin[65];
+    uint64_t *loads;                    /* per chunk, the load to wait for; null: none */
+    struct ss_sim_request *plans;       /* last stage: of all sequences */
+    struct ss_sim_audit_compute *audit; /* null: no audit */
 };
 
 struct ss_sim_load {
     struct ss_sim_load *next;
     struct ss_sim_entry *entry;
+    size_t bytes;     /* of the block */
     uint32_t count;   /* chunks on this rank's stage */
     uint32_t *chunks; /* ... */
     uint32_t *pages;
@@ -64,37 +73,55 @@ struct ss_sim_load {
 struct ss_sim_copy {
     struct ss_sim_copy *next;
     struct ss_sim_entry *entry;
-    uint64_t after, bytes;
+    size_t bytes; /* of the block */
+    uint64_t after, copied_bytes;
     bool running;
-    uint32_t count; /* blocks, or pages of a copying drop */
+    uint32_t count; /* with the audit: blocks, or pages of a copying drop */
     uint32_t *pages;
 };
 
+enum ss_sim_flow_kind { SS_SIM_FLOW_LOAD, SS_SIM_FLOW_UNLOAD, SS_SIM_FLOW_RESTORE, SS_SIM_FLOWS };
+
+/* A copy that moves bytes: the rest of a load's chunk, or all of a spill, restore or drop. */
+struct ss_sim_flow {
+    bool active, shares; /* it moves; the rates that were last shared out count it */
+    uint64_t bytes;
+    double bytes_left, ns_per_byte; /* without and with the latency of pieces */
+    double latency_ns_per_byte;
+    double rate;        /* bytes per second */
+    uint64_t since_ns;  /* when bytes_left was so */
+    uint64_t serial;    /* of its latest event: earlier ones are void */
+};
+
 struct ss_sim_rank {
-    uint32_t index, stage;
-    struct ss_sim_page *pages;
-    uint64_t *spill;
-    uint64_t **ready;           /* [model][chunk]: the load that brought it last */
-    struct ss_sim_load *loads;  /* in order */
-    struct ss_sim_load *moving; /* whose piece is on the link */
-    uint64_t piece_bytes;
+    uint32_t index, stage, tp;
+    struct ss_sim_flow flows[SS_SIM_FLOWS];
+    struct ss_sim_load *lanes[2]; /* by enum ss_entry_lane, each in order */
+    struct ss_sim_load *moving;   /* whose piece is on the link */
+    int moving_lane;
     struct ss_sim_copy *unloads, *restores;
     uint64_t restored;
     uint64_t reported_ns; /* reports of a rank keep their order */
     uint64_t serial;      /* of its latest report */
     uint32_t tenths;      /* of the links' rate */
+    uint64_t since_ns;    /* up to when TIMES counts */
+    struct ss_sim_rank_times times;
+    struct ss_sim_page *pages; /* of the audit */
+    uint64_t *spill;
 };
 
 struct ss_sim_stage {
     uint32_t index;
     uint64_t next_number;
-    struct ss_sim_chunk **chunks; /* [model][chunk] */
+    struct ss_sim_residency *models;
     struct ss_sim_slot *slots;
+    uint64_t *last_use; /* by page that was given up: the latest compute that touches it */
     struct ss_sim_compute *first, *last;
     uint64_t computed;     /* the latest entry whose compute is over */
     uint64_t last_compute; /* the latest entry that was queued for compute */
     uint64_t input;        /* the latest batch whose activations are here */
     uint64_t tokens;       /* first stage: the latest batch whose tokens are here */
+    uint64_t edge_free_ns; /* when its edge to the next stage has carried all */
     uint32_t batches;      /* taken and not computed */
 };
 
@@ -102,34 +129,41 @@ struct ss_sim_group {
     struct ss_sim_options options;
     struct ss_sim_queue *queue;
     struct ss_controller *controller;
-    uint64_t now_ns, timer_ns, random_index;
+    uint64_t now_ns, random_index;
+    uint64_t timer_ns, timer_event_ns; /* the controller's; the next event that looks at it */
     int tp, pp;
     uint32_t rank_count, blocks_max;
     struct ss_sim_rank *ranks;
     struct ss_sim_stage *stages;
-    struct ss_sim_entry *entries; /* all, newest first */
+    bool flows_changed;
+    struct ss_sim_flow **flows; /* room for those that are active */
+    double *flow_limits, *flow_weights;
     uint64_t last_number;
-    uint64_t loaded_bytes, copied_back_bytes;
+    uint64_t loaded_bytes, copied_back_bytes, decisions, events;
     uint64_t entry_counts[SS_ENTRY_KINDS];
-    void **memory; /* all that is freed at the end */
-    size_t memory_count, memory_max;
+    struct ss_sim_store store;
     char failure[512];
 };
-
-/* Zeroed memory that lives as long as the group. */
-void *ss_sim_take(struct ss_sim_group *group, size_t count, size_t size);
 
 void ss_sim_fail(struct ss_sim_group *group, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 uint64_t ss_sim_random(struct ss_sim_group *group);
 
-void ss_sim_at(struct ss_sim_group *group, uint64_t delay_ns, enum ss_sim_kind kind, uint32_t a,
-               uint32_t b, void *subject);
+void ss_sim_at(struct ss_sim_group *group, uint64_t at_ns, struct ss_sim_event event);
 
+/* report.c */
 void ss_sim_report(struct ss_sim_group *group, struct ss_sim_rank *rank,
                    const struct ss_report *report);
 void ss_sim_report_done(struct ss_sim_group *group, struct ss_sim_rank *rank, uint64_t number);
+/* Hands the event's report to the controller, and with it those that come at the same time. */
+void ss_sim_report_deliver(struct ss_sim_group *group, const struct ss_sim_event *event);
+
+/* entry.c: what the controller sent, kept until all stages are through with it. */
+void ss_sim_entry_send(struct ss_sim_group *group, const struct ss_entry *entry);
+void ss_sim_entry_arrive(struct ss_sim_group *group, uint32_t stage, struct ss_sim_entry *entry);
+struct ss_sim_entry *ss_sim_entry_use(struct ss_sim_entry *entry);
+void ss_sim_entry_leave(struct ss_sim_group *group, struct ss_sim_entry *entry);
 
 /* intake.c: a stage takes an entry. */
 void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
@@ -141,63 +175,52 @@ void ss_sim_compute_batch(struct ss_sim_group *group, struct ss_sim_stage *stage
 void ss_sim_compute_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
                          struct ss_sim_entry *entry);
 void ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *stage);
-void ss_sim_compute_chunk_over(struct ss_sim_group *group, struct ss_sim_stage *stage);
-void ss_sim_compute_move_over(struct ss_sim_group *group, struct ss_sim_stage *stage);
+void ss_sim_compute_over(struct ss_sim_group *group, struct ss_sim_stage *stage);
 
-/* copies.c: links and copy streams. */
-void ss_sim_link_load(struct ss_sim_group *group, struct ss_sim_rank *rank,
-                      struct ss_sim_entry *entry);
-void ss_sim_link_cancel(struct ss_sim_group *group, struct ss_sim_rank *rank, uint64_t number);
-void ss_sim_link_advance(struct ss_sim_group *group, struct ss_sim_rank *rank);
-void ss_sim_link_piece_over(struct ss_sim_group *group, struct ss_sim_rank *rank);
-void ss_sim_unload(struct ss_sim_group *group, struct ss_sim_rank *rank, struct ss_sim_entry *entry,
-                   const uint32_t *pages, uint32_t count, uint64_t bytes);
-void ss_sim_restore(struct ss_sim_group *group, struct ss_sim_rank *rank,
+/* flow.c: what moves, and how fast. */
+/* LATENCY_NS in all, spread over the bytes. */
+void ss_sim_flow_start(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                       enum ss_sim_flow_kind kind, uint64_t bytes, uint64_t latency_ns);
+/* The flow ends after BYTES of it, or of what it has moved if that is more. */
+void ss_sim_flow_cut(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                     enum ss_sim_flow_kind kind, uint64_t piece_bytes);
+void ss_sim_flow_over(struct ss_sim_group *group, const struct ss_sim_event *event);
+/* Shares out the bandwidths, if what moves has changed. */
+void ss_sim_flow_share(struct ss_sim_group *group);
+/* Counts the rank's time, before what it does changes. */
+void ss_sim_count_time(struct ss_sim_group *group, struct ss_sim_rank *rank);
+
+/* load.c: a rank's link. */
+void ss_sim_load_add(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                     struct ss_sim_entry *entry);
+void ss_sim_load_promote(struct ss_sim_group *group, struct ss_sim_rank *rank, uint64_t number);
+void ss_sim_load_cancel(struct ss_sim_group *group, struct ss_sim_rank *rank, uint64_t number);
+void ss_sim_load_advance(struct ss_sim_group *group, struct ss_sim_rank *rank);
+void ss_sim_load_moved(struct ss_sim_group *group, struct ss_sim_rank *rank, uint64_t bytes);
+
+/* copy.c: a rank's copy streams, for KV that leaves and comes back and for copying drops. PAGES are
+ * for the audit. */
+void ss_sim_copy_out(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                     struct ss_sim_entry *entry, const uint32_t *pages, uint32_t count,
+                     uint64_t bytes);
+void ss_sim_copy_in(struct ss_sim_group *group, struct ss_sim_rank *rank,
                     struct ss_sim_entry *entry, const uint32_t *pages, uint32_t count,
                     uint64_t bytes);
 void ss_sim_copies_advance(struct ss_sim_group *group, struct ss_sim_rank *rank);
-void ss_sim_unload_over(struct ss_sim_group *group, struct ss_sim_rank *rank);
-void ss_sim_restore_over(struct ss_sim_group *group, struct ss_sim_rank *rank);
+void ss_sim_copied_out(struct ss_sim_group *group, struct ss_sim_rank *rank);
+void ss_sim_copied_in(struct ss_sim_group *group, struct ss_sim_rank *rank);
 
-#define SS_SIM_GARBAGE 1
-
-static inline uint64_t ss_sim_mix(uint64_t a, uint64_t b, uint64_t c)
+static inline const struct ss_controller_model *ss_sim_model(const struct ss_sim_group *group,
+                                                             uint32_t model)
 {
-    uint64_t z = a * 0x9e3779b97f4a7c15ull + b * 0xc2b2ae3d27d4eb4full + c + 12345;
-    z = (z ^ (z >> 29)) * 0xbf58476d1ce4e5b9ull;
-    return (z ^ (z >> 32)) | 2;
-}
-
-static inline uint64_t ss_sim_chunk_tag(uint32_t model, uint32_t chunk)
-{
-    return ss_sim_mix(model, chunk, 7);
-}
-
-/* A KV block of a request with FILLED of its tokens. */
-static inline uint64_t ss_sim_block_tag(uint64_t request, uint32_t block, uint32_t filled)
-{
-    return ss_sim_mix(request, block, 1000 + filled);
-}
-
-static inline uint32_t ss_sim_chunk_owner(uint32_t model, uint32_t chunk)
-{
-    return 0x80000000u | model << 16 | chunk;
-}
-
-static inline uint32_t ss_sim_slot_owner(uint32_t slot)
-{
-    return 1 + slot;
+    return &group->options.controller.models[model];
 }
 
 static inline uint32_t ss_sim_block_pages(const struct ss_sim_group *group, uint32_t stage,
                                           uint32_t model)
 {
-    return group->options.controller.models[model].kv_block_pages[stage];
+    return ss_sim_model(group, model)->kv_block_pages[stage];
 }
-
-/* A range's tag, on one rank. */
-void ss_sim_write(struct ss_sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag);
-bool ss_sim_holds(const struct ss_sim_rank *rank, uint32_t page, uint32_t pages, uint64_t tag);
 
 static inline struct ss_sim_rank *ss_sim_rank_of(struct ss_sim_group *group, uint32_t stage, int tp)
 {

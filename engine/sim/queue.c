@@ -3,6 +3,8 @@
 #include "engine/base/assert.h"
 #include "engine/base/memory.h"
 
+#define CHILDREN 4
+
 static bool before(const struct ss_sim_event *a, const struct ss_sim_event *b)
 {
     return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
@@ -18,30 +20,40 @@ void ss_sim_queue_add(struct ss_sim_queue *queue, struct ss_sim_event event)
     }
     event.order = queue->next_order++;
     size_t at = queue->count++;
-    while (at > 0 && before(&event, &queue->heap[(at - 1) / 2])) {
-        queue->heap[at] = queue->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
+    while (at > 0 && before(&event, &queue->heap[(at - 1) / CHILDREN])) {
+        queue->heap[at] = queue->heap[(at - 1) / CHILDREN];
+        at = (at - 1) / CHILDREN;
     }
     queue->heap[at] = event;
 }
 
+const struct ss_sim_event *ss_sim_queue_first(const struct ss_sim_queue *queue)
+{
+    return queue->count > 0 ? &queue->heap[0] : 0;
+}
+
 bool ss_sim_queue_take(struct ss_sim_queue *queue, struct ss_sim_event *out)
 {
+    struct ss_sim_event *heap = queue->heap;
     if (queue->count == 0)
         return false;
-    *out = queue->heap[0];
-    struct ss_sim_event last = queue->heap[--queue->count];
+    *out = heap[0];
+    struct ss_sim_event last = heap[--queue->count];
     size_t at = 0;
     for (;;) {
-        size_t child = 2 * at + 1;
-        if (child + 1 < queue->count && before(&queue->heap[child + 1], &queue->heap[child]))
-            child++;
-        if (child >= queue->count || !before(&queue->heap[child], &last))
+        size_t first = CHILDREN * at + 1, end = first + CHILDREN, best = first;
+        if (first >= queue->count)
             break;
-        queue->heap[at] = queue->heap[child];
-        at = child;
+        end = end < queue->count ? end : queue->count;
+        for (size_t child = first + 1; child < end; child++)
+            if (before(&heap[child], &heap[best]))
+                best = child;
+        if (!before(&heap[best], &last))
+            break;
+        heap[at] = heap[best];
+        at = best;
     }
-    queue->heap[at] = last;
+    heap[at] = last;
     return true;
 }
 
