@@ -1,5 +1,6 @@
-/* The audit: what lies in each page of each rank, as a tag, and whose it is in the order of entries.
- * On with the group's CHECK; every function does nothing, or finds all well, where it is off. */
+/* The audit: what lies in each page of each rank, as a tag, and whose it is in the order of
+ * entries. On with the group's CHECK; every function does nothing, or finds all well, where it is
+ * off. */
 #ifndef SS_SIM_AUDIT_H
 #define SS_SIM_AUDIT_H
 
@@ -32,8 +33,8 @@ static inline uint32_t ss_sim_audit_slot(uint32_t slot)
     return 1 + slot;
 }
 
-/* In the order of entries. The range must belong to nobody, and nothing that runs outside that order
- * may touch it; false, and the run fails, if not so. */
+/* In the order of entries. The range must belong to nobody, and nothing that runs outside that
+ * order may touch it; false, and the run fails, if not so. */
 bool ss_sim_audit_claim(struct ss_sim_group *group, const struct ss_sim_stage *stage, uint32_t page,
                         uint32_t pages, uint32_t owner, const struct ss_entry *entry);
 void ss_sim_audit_release(struct ss_sim_group *group, const struct ss_sim_stage *stage,

@@ -223,8 +223,8 @@ void ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *sta
         for (uint32_t chunk = work->from; chunk < work->end; chunk++)
             ss_sim_audit_batch_chunk(group, stage, work, chunk);
         run(group, stage, chunks_ns(group, stage, work));
-    } else if (work->from == ss_sim_model(group, work->entry->entry.model)
-                                 ->chunk_count[stage->index]) {
+    } else if (work->from ==
+               ss_sim_model(group, work->entry->entry.model)->chunk_count[stage->index]) {
         batch_over(group, stage);
         ss_sim_compute_advance(group, stage);
     }

@@ -48,8 +48,8 @@ static struct ss_sim_entry *copy_of(struct ss_sim_group *group, const struct ss_
     struct ss_sim_entry *copy = (struct ss_sim_entry *)(void *)block;
     *copy = (struct ss_sim_entry){.users = 1, .bytes = bytes, .entry = *entry};
     struct ss_entry *to = &copy->entry;
-    to->placements = put(block, &used, entry->placements,
-                         entry->placement_count * sizeof *entry->placements);
+    to->placements =
+        put(block, &used, entry->placements, entry->placement_count * sizeof *entry->placements);
     to->moves = put(block, &used, entry->moves, entry->move_count * sizeof *entry->moves);
     to->sequences =
         put(block, &used, entry->sequences, entry->sequence_count * sizeof *entry->sequences);
@@ -79,9 +79,9 @@ void ss_sim_entry_arrive(struct ss_sim_group *group, uint32_t stage, struct ss_s
 {
     bool last = (int)stage + 1 == group->pp;
     if (!last)
-        ss_sim_at(group, group->now_ns + group->options.costs.entry_ns,
-                  (struct ss_sim_event){
-                      .kind = SS_SIM_ENTRY_AT_STAGE, .a = stage + 1, .subject = entry});
+        ss_sim_at(
+            group, group->now_ns + group->options.costs.entry_ns,
+            (struct ss_sim_event){.kind = SS_SIM_ENTRY_AT_STAGE, .a = stage + 1, .subject = entry});
     ss_sim_intake(group, &group->stages[stage], entry);
     if (last)
         ss_sim_entry_leave(group, entry);

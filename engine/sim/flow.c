@@ -7,11 +7,6 @@
 
 #include "engine/sim/internal.h"
 
-static struct ss_sim_rank *rank_of(struct ss_sim_group *group, uint32_t at)
-{
-    return &group->ranks[at / SS_SIM_FLOWS];
-}
-
 static void count_left(const struct ss_sim_group *group, struct ss_sim_flow *flow)
 {
     double passed_ns = (double)(group->now_ns - flow->since_ns);
@@ -30,7 +25,7 @@ static void schedule(struct ss_sim_group *group, struct ss_sim_rank *rank,
     uint64_t left_ns = (uint64_t)(flow->bytes_left * flow->ns_per_byte + 0.5);
     ss_sim_at(group, group->now_ns + left_ns,
               (struct ss_sim_event){.kind = SS_SIM_FLOW_OVER,
-                                    .a = rank->index * SS_SIM_FLOWS + (uint32_t)kind,
+                                    .a = rank->index | (uint32_t)kind << 16,
                                     .number = ++flow->serial});
 }
 
@@ -69,8 +64,8 @@ void ss_sim_flow_cut(struct ss_sim_group *group, struct ss_sim_rank *rank,
 
 void ss_sim_flow_over(struct ss_sim_group *group, const struct ss_sim_event *event)
 {
-    struct ss_sim_rank *rank = rank_of(group, event->a);
-    enum ss_sim_flow_kind kind = (enum ss_sim_flow_kind)(event->a % SS_SIM_FLOWS);
+    struct ss_sim_rank *rank = &group->ranks[ss_sim_flow_rank(event)];
+    enum ss_sim_flow_kind kind = (enum ss_sim_flow_kind)(event->a >> 16);
     struct ss_sim_flow *flow = &rank->flows[kind];
     if (!flow->active || event->number != flow->serial)
         return;
@@ -94,8 +89,7 @@ static double limit_of(const struct ss_sim_costs *costs, const struct ss_sim_ran
     double tenths = rank->tenths / 10.0;
     if (kind == SS_SIM_FLOW_UNLOAD)
         return costs->to_host_bytes_per_s * tenths;
-    bool both =
-        rank->flows[SS_SIM_FLOW_LOAD].active && rank->flows[SS_SIM_FLOW_RESTORE].active;
+    bool both = rank->flows[SS_SIM_FLOW_LOAD].active && rank->flows[SS_SIM_FLOW_RESTORE].active;
     return costs->link_bytes_per_s * tenths / (both ? 2 : 1);
 }
 
@@ -136,7 +130,7 @@ void ss_sim_flow_share(struct ss_sim_group *group)
     uint32_t count = 0, places = group->rank_count * SS_SIM_FLOWS;
     group->flows_changed = false;
     for (uint32_t i = 0; i < places; i++) {
-        struct ss_sim_rank *rank = rank_of(group, i);
+        struct ss_sim_rank *rank = &group->ranks[i / SS_SIM_FLOWS];
         enum ss_sim_flow_kind kind = (enum ss_sim_flow_kind)(i % SS_SIM_FLOWS);
         struct ss_sim_flow *flow = &rank->flows[kind];
         flow->shares = flow->active;
@@ -147,7 +141,7 @@ void ss_sim_flow_share(struct ss_sim_group *group)
     }
     double level = fair_rate(group, count);
     for (uint32_t i = 0; i < places; i++) {
-        struct ss_sim_rank *rank = rank_of(group, i);
+        struct ss_sim_rank *rank = &group->ranks[i / SS_SIM_FLOWS];
         enum ss_sim_flow_kind kind = (enum ss_sim_flow_kind)(i % SS_SIM_FLOWS);
         struct ss_sim_flow *flow = &rank->flows[kind];
         if (!flow->active)

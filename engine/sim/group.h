@@ -1,16 +1,16 @@
 /* A simulated group: a controller and its ranks, in virtual time.
  *
  * Each rank has its own link, on which loads move in pieces, demand before prefetch, and its own
- * copy streams; all share the bandwidth of the host's memory (costs.h). The tensor-parallel ranks of
- * a stage compute in lockstep, chunk by chunk, each chunk waiting for its weights on all of them;
- * stages hand over activations in the order of batches, and the last hands tokens to the first.
- * Reports take their time to reach the controller; those that reach it at the same time are given
- * to it together.
+ * copy streams; all share the bandwidth of the host's memory (costs.h). The tensor-parallel ranks
+ * of a stage compute in lockstep, chunk by chunk, each chunk waiting for its weights on all of
+ * them; stages hand over activations in the order of batches, and the last hands tokens to the
+ * first. Reports take their time to reach the controller; those that reach it at the same time are
+ * given to it together.
  *
  * With CHECK, what lies in each page of each rank is simulated too, as a tag (audit.c): loads,
  * batches, moves, spills and restores write it when they would on a device, whoever reads finds out
- * whether the right thing is there, and every entry is checked against what the ranks hold. A broken
- * promise is recorded and ends the run.
+ * whether the right thing is there, and every entry is checked against what the ranks hold. A
+ * broken promise is recorded and ends the run.
  *
  * The owner drives it: ss_sim_group_feed() hands events to the controller, ss_sim_group_happen()
  * lets a taken event of a kind below SS_SIM_KINDS happen. Groups share nothing but virtual time:
@@ -42,6 +42,13 @@ enum ss_sim_kind {
     SS_SIM_KINDS,
 };
 
+/* The rank of a SS_SIM_FLOW_OVER. The A of SS_SIM_ENTRY_AT_STAGE and SS_SIM_COMPUTED is the stage;
+ * the subject of SS_SIM_REPORT is its struct ss_report. */
+static inline uint32_t ss_sim_flow_rank(const struct ss_sim_event *event)
+{
+    return event->a & 0xffff;
+}
+
 struct ss_sim_options {
     /* Its models' chunk_pages and chunk_bytes are borrowed for as long as the group. */
     struct ss_controller_options controller;
@@ -49,13 +56,15 @@ struct ss_sim_options {
     uint64_t seed;
     uint16_t index;       /* of the group, in its events */
     uint32_t actions_max; /* of one step, at most 64: small ones try the controller's overflow */
-    bool check; /* the audit of pages, and ss_controller_check() after every step; slow */
+    bool check;           /* the audit of pages, and ss_controller_check() after every step; slow */
     /* A request's plan, asked for once, when its slot opens. */
     const struct ss_sim_request *(*request)(void *user, uint64_t handle);
     /* Every action but SEND and TIMER. */
     void (*act)(void *user, const struct ss_action *action);
     /* Every action, before it is carried out; null: nobody looks. */
     void (*see)(void *user, const struct ss_action *action);
+    /* Whether a report that would be handed over with one before it comes at all; null: all do. */
+    bool (*lets)(void *user, const struct ss_sim_event *event);
     void *user;
 };
 

@@ -30,8 +30,8 @@ static struct ss_sim_residency *model_of(struct ss_sim_group *group, struct ss_s
     uint32_t chunks = ss_sim_model(group, index)->chunk_count[stage->index];
     if (!model->chunks && chunks > 0) {
         model->chunks = ss_sim_store_keep(&group->store, chunks, sizeof *model->chunks);
-        model->ready = ss_sim_store_keep(&group->store, (size_t)group->tp * chunks,
-                                         sizeof *model->ready);
+        model->ready =
+            ss_sim_store_keep(&group->store, (size_t)group->tp * chunks, sizeof *model->ready);
     }
     return model;
 }
@@ -50,8 +50,8 @@ static void take_load(struct ss_sim_group *group, struct ss_sim_stage *stage,
         if (chunk->held)
             ss_sim_fail(group, "entry %llu loads chunk %u of model %u, which is held",
                         (number)entry->number, placement->chunk, entry->model);
-        *chunk = (struct ss_sim_chunk){
-            .held = true, .page = placement->page, .load = entry->number};
+        *chunk =
+            (struct ss_sim_chunk){.held = true, .page = placement->page, .load = entry->number};
         model->held++;
         ss_sim_audit_claim(group, stage, chunk->page, pages[placement->chunk],
                            ss_sim_audit_chunk(entry->model, placement->chunk), entry);
@@ -158,8 +158,8 @@ static void take_sequence(struct ss_sim_group *group, struct ss_sim_stage *stage
     uint32_t block_pages = ss_sim_block_pages(group, stage->index, entry->model);
     for (uint32_t i = 0; i < part->new_blocks; i++) {
         slot->blocks[slot->block_count++] = pages[i];
-        if (!ss_sim_audit_claim(group, stage, pages[i], block_pages,
-                                ss_sim_audit_slot(part->slot), entry))
+        if (!ss_sim_audit_claim(group, stage, pages[i], block_pages, ss_sim_audit_slot(part->slot),
+                                entry))
             return;
     }
     slot->last_use = entry->number;

@@ -28,9 +28,9 @@ struct ss_sim_chunk {
 /* A model on a stage. Its arrays are made by its first load. */
 struct ss_sim_residency {
     struct ss_sim_chunk *chunks;
-    uint64_t *ready; /* [tp][chunk]: the load that brought it last */
-    uint32_t held;   /* chunks */
-    uint32_t moving; /* loads of it that the stage's ranks have not ended */
+    uint64_t *ready;   /* [tp][chunk]: the load that brought it last */
+    uint32_t held;     /* chunks */
+    uint32_t moving;   /* loads of it that the stage's ranks have not ended */
     uint64_t last_use; /* its latest batch */
 };
 
@@ -88,9 +88,9 @@ struct ss_sim_flow {
     uint64_t bytes;
     double bytes_left, ns_per_byte; /* without and with the latency of pieces */
     double latency_ns_per_byte;
-    double rate;        /* bytes per second */
-    uint64_t since_ns;  /* when bytes_left was so */
-    uint64_t serial;    /* of its latest event: earlier ones are void */
+    double rate;       /* bytes per second */
+    uint64_t since_ns; /* when bytes_left was so */
+    uint64_t serial;   /* of its latest event: earlier ones are void */
 };
 
 struct ss_sim_rank {

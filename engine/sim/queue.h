@@ -15,6 +15,7 @@ struct ss_sim_event {
     union {
         void *subject;
         uint64_t number;
+        uint32_t b;
     };
 };
 

@@ -79,13 +79,10 @@ static bool is_alive(const struct ss_sim_event *event)
     uint32_t stage = rank / (uint32_t)run.scenario.options.controller.tp;
     switch ((enum ss_sim_kind)event->kind) {
     case SS_SIM_ENTRY_AT_STAGE:
-    case SS_SIM_CHUNK_COMPUTED:
-    case SS_SIM_MOVED:
+    case SS_SIM_COMPUTED:
         return event->a != stage;
-    case SS_SIM_PIECE_MOVED:
-    case SS_SIM_UNLOADED:
-    case SS_SIM_RESTORED:
-        return event->a != rank;
+    case SS_SIM_FLOW_OVER:
+        return ss_sim_flow_rank(event) != rank;
     case SS_SIM_REPORT:
         return ((const struct ss_report *)event->subject)->rank != rank;
     default:

@@ -118,16 +118,24 @@ static void ask(uint32_t control)
              1);
 }
 
+static bool lets(void *user, const struct ss_sim_event *event)
+{
+    (void)user;
+    if (run.trace)
+        trace_event(event);
+    return misfortune_lets(event);
+}
+
 static void happen(const struct ss_sim_event *event)
 {
     run.now_ns = event->at_ns;
-    if (run.trace)
-        trace_event(event);
     if (event->kind < SS_SIM_KINDS) {
-        if (misfortune_lets(event))
+        if (lets(0, event))
             ss_sim_group_happen(run.group, event);
         return;
     }
+    if (run.trace)
+        trace_event(event);
     switch ((enum run_kind)event->kind) {
     case ARRIVES:
         arrive(event->a, event->b);
@@ -163,8 +171,8 @@ static void happen(const struct ss_sim_event *event)
 static void add(uint64_t at_ns, enum run_kind kind, uint32_t a, uint32_t b)
 {
     if (at_ns > 0 || kind == ARRIVES || kind == CONTROL)
-        ss_sim_queue_add(&run.queue,
-                         (struct ss_sim_event){.at_ns = at_ns, .kind = (int)kind, .a = a, .b = b});
+        ss_sim_queue_add(&run.queue, (struct ss_sim_event){
+                                         .at_ns = at_ns, .kind = (uint16_t)kind, .a = a, .b = b});
 }
 
 static void plan(void)
@@ -223,6 +231,7 @@ const char *run_seed(uint64_t seed, struct seen *seen, FILE *trace)
     run.scenario.options.request = plan_of;
     run.scenario.options.act = promise_action;
     run.scenario.options.see = see;
+    run.scenario.options.lets = lets;
     if (ss_sim_group_create(&run.scenario.options, &run.queue, &run.group)) {
         snprintf(run.failure, sizeof run.failure, "%s", ss_status_message());
         return run.failure;

@@ -110,17 +110,23 @@ static void draw_costs(struct scenario *scenario)
     struct ss_sim_costs *costs = &scenario->options.costs;
     *costs = (struct ss_sim_costs){
         .link_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
-        .unload_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
+        .to_host_bytes_per_s = 1e6 * (double)(1u << between(scenario, 4, 11)),
         .piece_bytes = 1024 << draw(scenario, 5),
         .piece_latency_ns = between(scenario, 0, 20000),
         .chunk_ns = between(scenario, 1, 100000),
         .row_ns = between(scenario, 0, 2000),
         .move_page_ns = between(scenario, 0, 1000),
-        .hop_ns = between(scenario, 1, 5000),
+        .entry_ns = between(scenario, 1, 5000),
+        .edge_ns = between(scenario, 1, 5000),
         .report_ns = between(scenario, 1, 20000),
         .report_jitter_ns = one_in(scenario, 3) ? between(scenario, 1, 2000000) : 0,
         .duplicate_in = one_in(scenario, 3) ? (uint32_t)between(scenario, 2, 20) : 0,
     };
+    if (one_in(scenario, 3)) {
+        costs->link_total_bytes_per_s = costs->link_bytes_per_s * (double)between(scenario, 1, 3);
+        costs->to_host_total_bytes_per_s =
+            costs->to_host_bytes_per_s * (double)between(scenario, 1, 3);
+    }
     if (one_in(scenario, 4)) {
         costs->late_in = (uint32_t)between(scenario, 5, 200);
         costs->late_ns = 1000ull << between(scenario, 5, 15);
@@ -252,19 +258,22 @@ static void bound_waits(struct scenario *scenario)
         if (options->pool_pages[stage] * 4096.0 > pool_bytes)
             pool_bytes = options->pool_pages[stage] * 4096.0;
     double slow = scenario->slow_count == 0 ? 1 : 10;
+    /* Of the links' rates, with a load and a restore beside each other. */
+    double share = costs->link_total_bytes_per_s > 0 ? 4.0 * options->tp * options->pp : 2;
     double pieces = pool_bytes / (double)costs->piece_bytes + 8 * SCENARIO_CHUNKS_MAX;
-    load_ns =
-        pool_bytes * 1e9 * slow * (1 / costs->link_bytes_per_s + 2 / costs->unload_bytes_per_s) +
-        pieces * (double)costs->piece_latency_ns;
+    load_ns = pool_bytes * 1e9 * slow * share *
+                  (1 / costs->link_bytes_per_s + 2 / costs->to_host_bytes_per_s) +
+              pieces * (double)costs->piece_latency_ns;
     double talk_ns =
-        (double)(4 * costs->hop_ns * (uint64_t)options->pp + costs->report_ns +
+        (double)(2 * (costs->entry_ns + costs->edge_ns) * (uint64_t)options->pp + costs->report_ns +
                  costs->report_jitter_ns + costs->late_ns + (options->emulate.poll ? 40000000 : 0));
     double step_ns =
         (double)options->pp * SCENARIO_CHUNKS_MAX *
             (double)(costs->chunk_ns + options->limits.step_tokens_max * costs->row_ns) +
         talk_ns + pool_bytes / 4096 * (double)costs->move_page_ns;
-    /* KV blocks are copied in quarters of a piece, a sequence's at most; each copy is reported. */
-    double copy_ns = 96.0 / 4 * (double)costs->piece_bytes * 1e9 * slow / costs->unload_bytes_per_s;
+    /* A sequence's KV at most fills the pool; each copy is reported. */
+    double copy_ns = pool_bytes * 1e9 * slow * share *
+                     (2 / costs->link_bytes_per_s + 1 / costs->to_host_bytes_per_s);
     scenario->options.controller.silence_max_ns =
         (uint64_t)(2 * (load_ns + talk_ns + step_ns + copy_ns)) + 1000000;
     double steps = 2 * 96 * (double)(options->limits.batches_in_flight + options->model_count);

@@ -5,8 +5,7 @@
 
 void trace_event(const struct ss_sim_event *event)
 {
-    fprintf(run.trace, "%" PRIu64 " event %d %" PRIu32 " %" PRIu32, event->at_ns, event->kind,
-            event->a, event->b);
+    fprintf(run.trace, "%" PRIu64 " event %d %" PRIu32, event->at_ns, event->kind, event->a);
     if (event->kind == SS_SIM_REPORT) {
         const struct ss_report *report = event->subject;
         fprintf(run.trace, ": rank %u, report %" PRIu64 ": %d of entry %" PRIu64 ", %" PRIu32,
