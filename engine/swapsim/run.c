@@ -32,6 +32,7 @@ struct run {
     struct ss_metrics *metrics;
     struct ss_run_totals *totals;
     struct ss_assignment assignment;
+    const char **names; /* of the models */
     struct ss_arrivals *arrivals;
     struct ss_live_requests requests;
     struct group *groups;
@@ -207,17 +208,14 @@ static enum ss_status open_groups(struct run *run)
 static enum ss_status open_arrivals(struct run *run)
 {
     const struct ss_catalog *catalog = run->options->catalog;
-    const char **names;
     enum ss_status status =
-        ss_alloc(&names, (size_t)catalog->model_count, sizeof *names, "the models' names");
+        ss_alloc(&run->names, (size_t)catalog->model_count, sizeof *run->names, "models' names");
     if (status)
         return status;
     for (int i = 0; i < catalog->model_count; i++)
-        names[i] = catalog->models[i].config->name;
-    status = ss_arrivals_create(run->options->workload, names, (uint32_t)catalog->model_count,
-                                run->options->seed, &run->arrivals);
-    ss_free(names);
-    return status;
+        run->names[i] = catalog->models[i].config->name;
+    return ss_arrivals_create(run->options->workload, run->names, (uint32_t)catalog->model_count,
+                              run->options->seed, &run->arrivals);
 }
 
 /* Makes sure that the next open arrival is known, if there is one. */
@@ -360,6 +358,7 @@ static void close_run(struct run *run)
     ss_free(run->groups);
     ss_free(run->turns);
     ss_arrivals_destroy(run->arrivals);
+    ss_free(run->names);
     ss_live_requests_close(&run->requests);
     ss_assignment_release(&run->assignment);
 }

@@ -1,7 +1,5 @@
 #include "engine/workload/process.h"
 
-#include <string.h>
-
 #include "engine/workload/draw.h"
 
 #define NS 1e9
@@ -154,12 +152,8 @@ static enum ss_status next_row(struct ss_process *process, struct ss_arrival *ou
     if (azure)
         return SS_OK;
     out->class = class_named(row.class);
-    for (uint32_t i = 0; i < of->name_count; i++) {
-        if (strcmp(of->names[i], row.model) == 0) {
-            out->model = i;
-            return SS_OK;
-        }
-    }
+    if (ss_process_stream_find(of, row.model, &out->model))
+        return SS_OK;
     return ss_fail(SS_INVALID, "%s:%llu: model %s is not in the config", stream->csv,
                    (unsigned long long)ss_trace_line(of->trace), row.model);
 }

@@ -7,6 +7,11 @@
 #include "engine/workload/arrivals.h"
 #include "engine/workload/trace.h"
 
+struct ss_named_model {
+    const char *name;
+    uint32_t index;
+};
+
 /* What the processes of a stream share. */
 struct ss_process_stream {
     const struct ss_arrival_stream *stream;
@@ -14,8 +19,9 @@ struct ss_process_stream {
     uint32_t model_count;
     double *shares; /* trace: cumulative, the last is 1; owned */
     struct ss_trace *trace;
-    const char *const *names; /* replay: of all models */
+    const char *const *names; /* of all models */
     uint32_t name_count;
+    struct ss_named_model *by_name; /* replay: sorted; owned */
 };
 
 struct ss_process {
@@ -44,6 +50,10 @@ SS_MUST_CHECK enum ss_status ss_process_stream_open(const struct ss_workload *wo
                                                     const char *const *names, uint32_t name_count,
                                                     struct ss_process_stream *out);
 void ss_process_stream_close(struct ss_process_stream *stream);
+
+/* The model called NAME, for replay; false: there is none. */
+bool ss_process_stream_find(const struct ss_process_stream *stream, const char *name,
+                            uint32_t *index);
 
 /* How many processes it has. */
 uint32_t ss_process_stream_count(const struct ss_process_stream *stream);

@@ -1,4 +1,5 @@
 /* What a stream shares among its processes: the models it selects, its file. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/memory.h"
@@ -57,6 +58,35 @@ static enum ss_status set_shares(struct ss_process_stream *of)
     return SS_OK;
 }
 
+static int compare(const void *left, const void *right)
+{
+    const struct ss_named_model *a = left, *b = right;
+    return strcmp(a->name, b->name);
+}
+
+static enum ss_status sort_names(struct ss_process_stream *of)
+{
+    enum ss_status status =
+        ss_alloc(&of->by_name, of->name_count, sizeof *of->by_name, "the models' names");
+    if (status)
+        return status;
+    for (uint32_t i = 0; i < of->name_count; i++)
+        of->by_name[i] = (struct ss_named_model){of->names[i], i};
+    qsort(of->by_name, of->name_count, sizeof *of->by_name, compare);
+    return SS_OK;
+}
+
+bool ss_process_stream_find(const struct ss_process_stream *stream, const char *name,
+                            uint32_t *index)
+{
+    struct ss_named_model wanted = {.name = name};
+    const struct ss_named_model *found =
+        bsearch(&wanted, stream->by_name, stream->name_count, sizeof *stream->by_name, compare);
+    if (found)
+        *index = found->index;
+    return found != 0;
+}
+
 enum ss_status ss_process_stream_open(const struct ss_workload *workload, int index,
                                       const char *const *names, uint32_t name_count,
                                       struct ss_process_stream *out)
@@ -72,6 +102,8 @@ enum ss_status ss_process_stream_open(const struct ss_workload *workload, int in
                          workload->path, stream->line, (int)stream->rates.count, of.model_count);
     if (!status && stream->kind == SS_ARRIVE_TRACE)
         status = set_shares(&of);
+    if (!status && stream->kind == SS_ARRIVE_REPLAY)
+        status = sort_names(&of);
     if (!status && stream->csv)
         status = ss_trace_open(stream->csv,
                                stream->kind == SS_ARRIVE_TRACE ? SS_TRACE_AZURE : SS_TRACE_ARRIVALS,
@@ -87,6 +119,7 @@ void ss_process_stream_close(struct ss_process_stream *stream)
 {
     ss_free(stream->models);
     ss_free(stream->shares);
+    ss_free(stream->by_name);
     ss_trace_close(stream->trace);
     *stream = (struct ss_process_stream){0};
 }
