@@ -74,6 +74,11 @@ static void write_models(FILE *file, const struct ss_metrics *metrics, double du
     fprintf(file, "\n  ]\n");
 }
 
+static double share(uint64_t part, uint64_t whole)
+{
+    return whole ? (double)part / (double)whole : 0;
+}
+
 static void write_work(FILE *file, const struct ss_run_totals *totals)
 {
     const struct ss_controller_view *view = &totals->view;
@@ -81,9 +86,12 @@ static void write_work(FILE *file, const struct ss_run_totals *totals)
             "  \"loads\": %" PRIu64 ",\n  \"drops\": %" PRIu64 ",\n  \"steps\": %" PRIu64
             ",\n  \"bytes_loaded\": %" PRIu64 ",\n  \"bytes_ordered\": %" PRIu64
             ",\n  \"bytes_copied_back\": %" PRIu64 ",\n  \"spilled\": %" PRIu64
-            ",\n  \"recomputed\": %" PRIu64 ",\n",
+            ",\n  \"recomputed\": %" PRIu64 ",\n  \"decisions\": %" PRIu64
+            ",\n  \"load_s\": %.9f,\n  \"hidden_share\": %.9f,\n  \"compute_s\": %.9f,\n",
             view->loads, view->drops, view->batches, totals->loaded_bytes, view->load_bytes,
-            totals->copied_back_bytes, view->spilled, view->recomputed);
+            totals->copied_back_bytes, view->spilled, view->recomputed, totals->decisions,
+            seconds(totals->load_ns), share(totals->hidden_ns, totals->load_ns),
+            seconds(totals->compute_ns));
 }
 
 static void write_bound(FILE *file, const struct ss_bound *bound)
@@ -94,11 +102,6 @@ static void write_bound(FILE *file, const struct ss_bound *bound)
                 "\"loads_mean_s\": %.9f, \"compute_mean_s\": %.9f},\n",
                 bound->mean_s, bound->first_mean_s, bound->warm_mean_s, bound->loads_mean_s,
                 bound->compute_mean_s);
-}
-
-static double share(uint64_t part, uint64_t whole)
-{
-    return whole ? (double)part / (double)whole : 0;
 }
 
 void ss_write_summary(FILE *file, const struct ss_run_options *options, struct ss_metrics *metrics,
@@ -139,9 +142,10 @@ void ss_write_wall(FILE *file, const struct ss_metrics *metrics, const struct ss
     double wall_s = seconds(totals->wall_ns);
     fprintf(file,
             "{\n  \"wall_s\": %.6f,\n  \"requests_per_wall_s\": %.1f,\n  \"steps_per_wall_s\": "
-            "%.1f,\n  \"happenings\": %" PRIu64 ",\n  \"happenings_per_wall_s\": %.1f\n}\n",
+            "%.1f,\n  \"decisions_per_wall_s\": %.1f,\n  \"happenings\": %" PRIu64
+            ",\n  \"happenings_per_wall_s\": %.1f\n}\n",
             wall_s, (double)metrics->arrivals / wall_s, (double)totals->view.batches / wall_s,
-            totals->feeds, (double)totals->feeds / wall_s);
+            (double)totals->decisions / wall_s, totals->feeds, (double)totals->feeds / wall_s);
 }
 
 void ss_write_digest(FILE *file, struct ss_metrics *metrics, const struct ss_run_totals *totals)

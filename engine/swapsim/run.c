@@ -25,6 +25,7 @@ struct group {
     struct ss_sim_queue queue;
     struct ss_sim_group *sim;
     struct ss_controller_model *models;
+    struct ss_sim_model *costs;
 };
 
 struct run {
@@ -32,6 +33,7 @@ struct run {
     struct ss_metrics *metrics;
     struct ss_run_totals *totals;
     struct ss_assignment assignment;
+    struct ss_swapsim_costs costs;
     const char **names; /* of the models */
     struct ss_arrivals *arrivals;
     struct ss_live_requests requests;
@@ -159,6 +161,8 @@ static enum ss_status open_group(struct run *run, uint32_t index,
     const struct ss_catalog *catalog = run->options->catalog;
     struct group *group = &run->groups[index];
     struct ss_sim_options options = {.controller = *whole,
+                                     .costs = run->costs.sim,
+                                     .index = (uint16_t)index,
                                      .seed = ss_random_u64(run->options->seed, UINT64_MAX - index),
                                      .actions_max = ACTIONS_MAX,
                                      .check = run->options->check,
@@ -171,15 +175,20 @@ static enum ss_status open_group(struct run *run, uint32_t index,
         return SS_OK;
     enum ss_status status =
         ss_alloc(&group->models, count, sizeof *group->models, "the models of a group");
+    if (!status)
+        status = ss_alloc(&group->costs, count, sizeof *group->costs, "the costs of a group");
     if (status)
         return status;
-    for (uint32_t model = 0; model < (uint32_t)catalog->model_count; model++)
-        if (run->assignment.group[model] == index)
-            ss_catalog_controller_model(catalog, (int)model,
-                                        &group->models[run->assignment.local[model]]);
+    for (uint32_t model = 0; model < (uint32_t)catalog->model_count; model++) {
+        uint32_t local = run->assignment.local[model];
+        if (run->assignment.group[model] != index)
+            continue;
+        ss_catalog_controller_model(catalog, (int)model, &group->models[local]);
+        group->costs[local] = run->costs.models[model];
+    }
     options.controller.models = group->models;
     options.controller.model_count = count;
-    ss_swapsim_costs(catalog, &options.costs);
+    options.costs.models = group->costs;
     return ss_sim_group_create(&options, &group->queue, &group->sim);
 }
 
@@ -191,6 +200,8 @@ static enum ss_status open_groups(struct run *run)
     enum ss_status status =
         ss_assignment_make((uint32_t)catalog->model_count, run->options->groups,
                            ss_random_u64(run->options->seed, ASSIGN_PURPOSE), &run->assignment);
+    if (!status)
+        status = ss_swapsim_costs_make(catalog, &run->costs);
     if (!status)
         status = ss_alloc(&run->groups, run->options->groups, sizeof *run->groups, "groups");
     if (status)
@@ -340,6 +351,14 @@ static void add_totals(struct run *run)
         totals->view.recomputed += view.recomputed;
         totals->view.spilled += view.spilled;
         totals->view.load_bytes += view.load_bytes;
+        totals->decisions += ss_sim_group_decisions(sim);
+        for (int rank = 0; rank < run->options->catalog->tp * run->options->catalog->pp; rank++) {
+            struct ss_sim_rank_times times;
+            ss_sim_group_times(sim, (uint32_t)rank, &times);
+            totals->load_ns += times.load_ns;
+            totals->hidden_ns += times.hidden_ns;
+            totals->compute_ns += times.compute_ns;
+        }
         totals->loaded_bytes += ss_sim_group_loaded_bytes(sim);
         totals->copied_back_bytes += ss_sim_group_copied_back_bytes(sim);
     }
@@ -354,6 +373,7 @@ static void close_run(struct run *run)
             ss_sim_group_destroy(run->groups[i].sim);
         ss_sim_queue_close(&run->groups[i].queue);
         ss_free(run->groups[i].models);
+        ss_free(run->groups[i].costs);
     }
     ss_free(run->groups);
     ss_free(run->turns);
@@ -361,6 +381,7 @@ static void close_run(struct run *run)
     ss_free(run->names);
     ss_live_requests_close(&run->requests);
     ss_assignment_release(&run->assignment);
+    ss_swapsim_costs_release(&run->costs);
 }
 
 enum ss_status ss_run(const struct ss_run_options *options, struct ss_metrics *metrics,

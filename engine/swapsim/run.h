@@ -25,10 +25,12 @@ struct ss_run_options {
 /* Sums over the groups. */
 struct ss_run_totals {
     struct ss_controller_view view;
-    uint64_t loaded_bytes, copied_back_bytes, load_entries, drop_entries, batch_entries;
-    uint64_t end_ns;         /* when the last thing happened, virtual */
-    uint64_t live_max;       /* requests at once */
-    struct ss_bound bound;   /* of the caller's yardstick; mean_s 0: not wanted */
+    uint64_t loaded_bytes, copied_back_bytes;
+    uint64_t load_ns, hidden_ns, compute_ns; /* of all ranks: struct ss_sim_rank_times */
+    uint64_t decisions;                      /* calls of the controller */
+    uint64_t end_ns;                         /* when the last thing happened, virtual */
+    uint64_t live_max;                       /* requests at once */
+    struct ss_bound bound;                   /* of the caller's yardstick; mean_s 0: not wanted */
     uint64_t wall_ns, feeds; /* wall: real time of the run; feeds: happenings, of all kinds */
 };
 
