@@ -7,7 +7,6 @@
 #include "engine/base/memory.h"
 #include "swap/fill.h"
 
-#define PAGE_BYTES ((uint64_t)2 << 20)
 #define SEED       7
 #define PATIENCE_S 100
 
@@ -100,7 +99,7 @@ static enum ss_status open_stage(struct bed *bed)
         .rank = bed->link->rank,
         .limits = {.page_bytes = bed->page_bytes,
                    .pool_bytes = measure_pages(bed) * bed->page_bytes,
-                   .piece_bytes = (uint64_t)16 << 20,
+                   .piece_bytes = bed->piece_bytes,
                    .pieces_in_flight = 2,
                    .block_tokens = BLOCK_TOKENS,
                    .slots_max = BATCH_MAX,
@@ -119,11 +118,13 @@ static enum ss_status open_stage(struct bed *bed)
 
 enum ss_status bed_open(struct bed *bed)
 {
-    const struct ss_device_options device = {
-        .kind = bed->device_kind, .index = bed->link->rank, .memory_bytes = (size_t)8 << 30};
-    const struct ss_ops_options ops = {.kind = bed->operations};
+    const struct ss_device_options device = {.kind = bed->device_kind,
+                                             .index = bed->link->rank,
+                                             .memory_bytes = (size_t)8 << 30,
+                                             .link_bytes_per_s = bed->link_bytes_per_s,
+                                             .link_latency_ns = bed->link_latency_ns};
+    const struct ss_ops_options ops = {.kind = bed->operations, .profile = bed->profile};
     int rank = bed->link->rank;
-    bed->page_bytes = PAGE_BYTES;
     bed->number = 1;
     pthread_mutex_init(&bed->lock, 0);
     pthread_cond_init(&bed->changed, 0);

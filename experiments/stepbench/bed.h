@@ -22,6 +22,9 @@ struct bed {
     const char *device_kind, *operations, *model;
     double scale;
     int tp, pp;
+    uint64_t link_bytes_per_s, link_latency_ns; /* cpu: as in a config's device.link */
+    struct ss_ops_profile profile;              /* paced: as in its device.profile */
+    uint64_t piece_bytes;
 
     struct ss_device *device;
     struct ss_ops *ops;

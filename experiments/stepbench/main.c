@@ -12,11 +12,18 @@ static const char doc[] =
 
 static const struct argp_option options[] = {
     {"device", 'd', "KIND", 0, "cpu or cuda (default cuda)", 0},
-    {"operations", 'k', "KIND", 0, "real or real-bf16 (default real)", 0},
+    {"operations", 'k', "KIND", 0, "real, real-bf16 or, on the cpu, paced (default real)", 0},
     {"model", 'm', "SHAPE", 0, "a published shape (default opt-13b)", 0},
     {"scale", 's', "SHARE", 0, "the share of its layers that is kept (default 1)", 0},
     {"tp", 't', "N", 0, "tensor-parallel ranks (default 1)", 0},
     {"pp", 'p', "N", 0, "pipeline stages (default 1)", 0},
+    {"page", 'g', "BYTES", 0, "unit of placement in the pool (default 2097152)", 0},
+    {"piece", 'b', "BYTES", 0, "bytes of a piece (default 16777216)", 0},
+    {"bandwidth", 'w', "BYTES", 0, "cpu: the link's bytes per second (default: as it comes)", 0},
+    {"latency", 'l', "SECONDS", 0, "cpu: what the link adds to each copy (default 0)", 0},
+    {"memory", 'y', "BYTES", 0, "paced: bytes per second of the device's memory", 0},
+    {"flops", 'f', "FLOPS", 0, "paced: operations per second", 0},
+    {"overhead", 'v', "SECONDS", 0, "paced: of each operation (default 0)", 0},
     {"out", 'o', "FILE", 0, "write the results as JSON", 0},
     {0},
 };
@@ -49,8 +56,33 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case 'p':
         bed->pp = (int)strtol(text, 0, 10);
         return 0;
+    case 'g':
+        bed->page_bytes = (uint64_t)strtod(text, 0);
+        return 0;
+    case 'b':
+        bed->piece_bytes = (uint64_t)strtod(text, 0);
+        return 0;
+    case 'w':
+        bed->link_bytes_per_s = (uint64_t)strtod(text, 0);
+        return 0;
+    case 'l':
+        bed->link_latency_ns = (uint64_t)(strtod(text, 0) * 1e9 + 0.5);
+        return 0;
+    case 'y':
+        bed->profile.memory_bytes_per_s = strtod(text, 0);
+        return 0;
+    case 'f':
+        bed->profile.flops_per_s = strtod(text, 0);
+        return 0;
+    case 'v':
+        bed->profile.overhead_s = strtod(text, 0);
+        return 0;
     case 'o':
         arguments->out = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (bed->page_bytes < 256 || bed->piece_bytes < 4096)
+            argp_error(state, "--page is at least 256, --piece 4096");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -66,7 +98,9 @@ int main(int argc, char **argv)
                              .model = "opt-13b",
                              .scale = 1,
                              .tp = 1,
-                             .pp = 1};
+                             .pp = 1,
+                             .page_bytes = (uint64_t)2 << 20,
+                             .piece_bytes = (uint64_t)16 << 20};
     struct arguments arguments = {.bed = &bed};
     argp_parse(&argp, argc, argv, 0, 0, &arguments);
     enum ss_status status = ss_link_open_mpi(&link, &bed.link);

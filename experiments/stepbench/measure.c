@@ -23,8 +23,8 @@ static double median(double *values, int count)
     return values[count / 2];
 }
 
-static void say(const struct bed *bed, json_t *rows, const char *what, double value,
-                const char *unit)
+void measure_say(const struct bed *bed, json_t *rows, const char *what, double value,
+                 const char *unit)
 {
     if (!rows)
         return;
@@ -91,7 +91,7 @@ static enum ss_status measure_prefill(struct bed *bed, json_t *rows, uint32_t co
         status = prefill(bed, sequences, count, prompt, &seconds[i]);
     }
     if (!status)
-        say(bed, rows, what, median(seconds, REPEATS), "s");
+        measure_say(bed, rows, what, median(seconds, REPEATS), "s");
     return status;
 }
 
@@ -113,9 +113,9 @@ static enum ss_status measure_decode(struct bed *bed, json_t *rows, uint32_t cou
     if (!status)
         status = decode(bed, sequences, count, &seconds, &queueing);
     if (!status)
-        say(bed, rows, what, seconds, "s");
+        measure_say(bed, rows, what, seconds, "s");
     if (!status)
-        say(bed, rows, "  of which the host queues", queueing, "s");
+        measure_say(bed, rows, "  of which the host queues", queueing, "s");
     return status;
 }
 
@@ -159,97 +159,16 @@ static enum ss_status measure_loads(struct bed *bed, json_t *rows)
     }
     if (status)
         return status;
-    say(bed, rows, "load alone", median(alone, REPEATS), "s");
-    say(bed, rows, "load and first token of 8, cold", median(cold, REPEATS), "s");
-    say(bed, rows, "drop, host time", median(drops, REPEATS), "s");
-    return SS_OK;
-}
-
-/* The rate of device memory, by a copy that reads and writes; the pool holds no weights yet. */
-static enum ss_status measure_memory(struct bed *bed, json_t *rows)
-{
-    enum { COPIES = 8 };
-    const struct ss_device_ops *ops = bed->device->ops;
-    uint64_t bytes = (uint64_t)1 << 30, begin_ns = 0;
-    ss_device_address memory = 0;
-    struct ss_stream *stream;
-    struct ss_timeline *done;
-    if (strcmp(ops->name, "cuda") != 0)
-        return SS_OK;
-    enum ss_status status = ops->alloc(bed->device, 2 * bytes, &memory);
-    if (!status)
-        status = ops->stream_create(bed->device, SS_STREAM_COMPUTE, &stream);
-    if (!status)
-        status = ops->timeline_create(bed->device, &done);
-    for (uint64_t round = 1; round <= 2 && !status; round++) {
-        begin_ns = ss_now_ns();
-        for (int i = 0; i < COPIES && !status; i++)
-            status = ops->copy_on_device(stream, memory, memory + bytes, bytes);
-        if (!status)
-            status = ops->signal(stream, done, round);
-        if (!status)
-            status = ops->timeline_wait(done, round, 10000000000ull);
-    }
-    if (status)
-        return status;
-    say(bed, rows, "device memory, read and written",
-        2.0 * COPIES * (double)bytes / ((double)(ss_now_ns() - begin_ns) / 1e9), "B/s");
-    ops->stream_destroy(stream);
-    ops->timeline_destroy(done);
-    ops->free(bed->device, memory);
-    return SS_OK;
-}
-
-/* The rate of one large product through the operations. */
-static enum ss_status measure_matrix(struct bed *bed, json_t *rows)
-{
-    enum { SIDE = 8192, PRODUCTS = 10 };
-    const struct ss_device_ops *ops = bed->device->ops;
-    size_t bytes = (size_t)SIDE * SIDE * 2;
-    uint64_t begin_ns = 0;
-    ss_device_address memory;
-    struct ss_stream *stream;
-    struct ss_timeline *done;
-    if (strcmp(ops->name, "cuda") != 0)
-        return SS_OK;
-    enum ss_status status = ops->alloc(bed->device, 3 * bytes, &memory);
-    if (!status)
-        status = ops->stream_create(bed->device, SS_STREAM_COMPUTE, &stream);
-    if (!status)
-        status = ops->timeline_create(bed->device, &done);
-    struct ss_weight weight = {memory, bed->ops->table->activation_dtype, SIDE, SIDE};
-    /* Weights as operands: products of zeros run faster than real ones. */
-    for (size_t at = 0; at < 2 * bytes && !status; at += (size_t)64 << 20)
-        status = ops->copy_to_device(stream, memory + at, bed->base + at % (bed->image.bytes / 2),
-                                     (size_t)64 << 20);
-    for (uint64_t round = 1; round <= 2 && !status; round++) {
-        begin_ns = ss_now_ns();
-        for (int i = 0; i < PRODUCTS && !status; i++)
-            status = bed->ops->table->linear(bed->ops, stream, memory + 2 * bytes, memory + bytes,
-                                             SIDE, &weight, 0, SS_ACTIVATION_NONE);
-        if (!status)
-            status = ops->signal(stream, done, round);
-        if (!status)
-            status = ops->timeline_wait(done, round, 10000000000ull);
-    }
-    if (status)
-        return status;
-    say(bed, rows, "matrix product of 8192 x 8192 x 8192",
-        2.0 * PRODUCTS * SIDE * SIDE * (double)SIDE / ((double)(ss_now_ns() - begin_ns) / 1e9),
-        "FLOP/s");
-    ops->stream_destroy(stream);
-    ops->timeline_destroy(done);
-    ops->free(bed->device, memory);
+    measure_say(bed, rows, "load alone", median(alone, REPEATS), "s");
+    measure_say(bed, rows, "load and first token of 8, cold", median(cold, REPEATS), "s");
+    measure_say(bed, rows, "drop, host time", median(drops, REPEATS), "s");
     return SS_OK;
 }
 
 enum ss_status measure_all(struct bed *bed, json_t *rows)
 {
     uint64_t load;
-    enum ss_status status = measure_memory(bed, rows);
-    say(bed, rows, "weights of rank 0", (double)bed->image.bytes, "B");
-    if (!status)
-        status = measure_matrix(bed, rows);
+    enum ss_status status = measure_ceilings(bed, rows);
     if (!status)
         status = measure_loads(bed, rows);
     if (!status)

@@ -18,6 +18,7 @@ struct bench {
     double scale;
     int tp, pp, repeats;
     uint64_t piece_bytes;
+    uint64_t total_bytes; /* link: to copy for one figure; copies under 1 MiB: less */
     int pieces_in_flight;
 };
 

@@ -22,14 +22,16 @@ static const struct argp_option options[] = {
     {"repeats", 'r', "N", 0, "swap: loads to time (default 15)", 0},
     {"piece", 'b', "BYTES", 0, "swap: bytes of a piece (default 16777216)", 0},
     {"in-flight", 'f', "N", 0, "swap: pieces in flight (default 2)", 0},
+    {"total", 'n', "BYTES", 0, "link: what to copy for each figure (default 2147483648)", 0},
     {"bandwidth", 'w', "BYTES", 0, "cpu: the link's bytes per second (default 1e9)", 0},
+    {"latency", 'l', "SECONDS", 0, "cpu: what the link adds to each copy (default 0)", 0},
     {"out", 'o', "FILE", 0, "write the results as JSON", 0},
     {0},
 };
 
 struct arguments {
     const char *what, *device, *out;
-    double bandwidth;
+    double bandwidth, latency_s;
     struct bench *bench;
 };
 
@@ -62,8 +64,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case 'f':
         bench->pieces_in_flight = (int)strtol(text, 0, 10);
         return 0;
+    case 'n':
+        bench->total_bytes = (uint64_t)strtod(text, 0);
+        return 0;
     case 'w':
         arguments->bandwidth = strtod(text, 0);
+        return 0;
+    case 'l':
+        arguments->latency_s = strtod(text, 0);
         return 0;
     case 'o':
         arguments->out = text;
@@ -79,6 +87,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             argp_error(state, "say what to measure: link or swap");
         if (bench->repeats < 1 || bench->tp < 1 || bench->pp < 1 || bench->piece_bytes < 4096)
             argp_error(state, "--repeats, --tp, --pp are at least 1, --piece 4096");
+        if (bench->total_bytes < 1 << 20 || !(arguments->bandwidth >= 0) ||
+            !(arguments->latency_s >= 0) || arguments->latency_s > 1)
+            argp_error(state, "--total is at least 1048576, --bandwidth at least 0, --latency from "
+                              "0 to 1");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -104,7 +116,9 @@ static enum ss_status run(struct bench *bench, const struct arguments *arguments
     const struct ss_device_options device = {.kind = arguments->device,
                                              .index = bench->link->rank,
                                              .memory_bytes = (size_t)16 << 30,
-                                             .link_bytes_per_s = (uint64_t)arguments->bandwidth};
+                                             .link_bytes_per_s = (uint64_t)arguments->bandwidth,
+                                             .link_latency_ns =
+                                                 (uint64_t)(arguments->latency_s * 1e9 + 0.5)};
     bool swap = strcmp(arguments->what, "swap") == 0;
     if (swap && bench->tp * bench->pp != bench->link->ranks)
         return ss_fail(SS_INVALID, "tp %d x pp %d needs %d ranks, found %d", bench->tp, bench->pp,
@@ -134,6 +148,7 @@ int main(int argc, char **argv)
                           .pp = 1,
                           .repeats = 15,
                           .piece_bytes = 16 << 20,
+                          .total_bytes = (uint64_t)2 << 30,
                           .pieces_in_flight = 2};
     struct arguments arguments = {.device = "cuda", .bandwidth = 1e9, .bench = &bench};
     argp_parse(&argp, argc, argv, 0, 0, &arguments);

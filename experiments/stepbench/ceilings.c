@@ -1,0 +1,240 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "experiments/stepbench/measure.h"
+
+#define PATIENCE_NS 20000000000ull
+#define PRODUCTS    20
+#define SUMS        20
+#define MESSAGES    200
+#define GAP_NS      20000000ull
+
+/* A stream with memory and a timeline, for timing what is queued. */
+struct ground {
+    struct bed *bed;
+    struct ss_stream *stream;
+    struct ss_timeline *done;
+    ss_device_address memory;
+    uint64_t value;
+};
+
+static void close_ground(struct ground *ground)
+{
+    const struct ss_device_ops *ops = ground->bed->device->ops;
+    if (ground->stream)
+        ops->stream_destroy(ground->stream);
+    if (ground->done)
+        ops->timeline_destroy(ground->done);
+    if (ground->memory)
+        ops->free(ground->bed->device, ground->memory);
+}
+
+static enum ss_status open_ground(struct bed *bed, size_t bytes, struct ground *ground)
+{
+    const struct ss_device_ops *ops = bed->device->ops;
+    *ground = (struct ground){.bed = bed};
+    enum ss_status status = ops->alloc(bed->device, bytes, &ground->memory);
+    if (!status)
+        status = ops->stream_create(bed->device, SS_STREAM_COMPUTE, &ground->stream);
+    if (!status)
+        status = ops->timeline_create(bed->device, &ground->done);
+    return status;
+}
+
+static enum ss_status finish(struct ground *ground)
+{
+    const struct ss_device_ops *ops = ground->bed->device->ops;
+    enum ss_status status = ops->signal(ground->stream, ground->done, ++ground->value);
+    return status ? status : ops->timeline_wait(ground->done, ground->value, PATIENCE_NS);
+}
+
+/* The rate of device memory, by a copy that reads and writes. */
+static enum ss_status measure_memory(struct bed *bed, json_t *rows)
+{
+    enum { COPIES = 8 };
+    const struct ss_device_ops *ops = bed->device->ops;
+    uint64_t bytes = (uint64_t)1 << 30, begin_ns = 0;
+    struct ground ground;
+    if (strcmp(ops->name, "cuda") != 0)
+        return SS_OK;
+    enum ss_status status = open_ground(bed, 2 * bytes, &ground);
+    for (int round = 0; round < 2 && !status; round++) {
+        begin_ns = ss_now_ns();
+        for (int i = 0; i < COPIES && !status; i++)
+            status =
+                ops->copy_on_device(ground.stream, ground.memory, ground.memory + bytes, bytes);
+        if (!status)
+            status = finish(&ground);
+    }
+    double seconds = (double)(ss_now_ns() - begin_ns) / 1e9;
+    if (!status)
+        measure_say(bed, rows, "device memory, read and written",
+                    2.0 * COPIES * (double)bytes / seconds, "B/s");
+    close_ground(&ground);
+    return status;
+}
+
+/* PRODUCTS of ROWS x SIDE x SIDE, one after the other; the seconds of one. */
+static enum ss_status multiply(struct ground *ground, uint32_t side, uint32_t rows, double *seconds)
+{
+    const struct ss_ops_table *table = ground->bed->ops->table;
+    size_t bytes = (size_t)side * side * ss_dtype_bytes(table->activation_dtype);
+    struct ss_weight weight = {ground->memory, SS_F16, side, side};
+    uint64_t begin_ns = 0;
+    enum ss_status status = SS_OK;
+    for (int round = 0; round < 2 && !status; round++) {
+        begin_ns = ss_now_ns();
+        for (int i = 0; i < PRODUCTS && !status; i++)
+            status = table->linear(ground->bed->ops, ground->stream, ground->memory + 2 * bytes,
+                                   ground->memory + bytes, rows, &weight, 0, SS_ACTIVATION_NONE);
+        if (!status)
+            status = finish(ground);
+    }
+    *seconds = (double)(ss_now_ns() - begin_ns) / 1e9 / PRODUCTS;
+    return status;
+}
+
+/* Weights as operands: products of zeros run faster than real ones. */
+static enum ss_status fill(struct ground *ground, size_t bytes)
+{
+    struct bed *bed = ground->bed;
+    enum ss_status status = SS_OK;
+    for (size_t at = 0; at < bytes && !status;) {
+        size_t most = bytes - at < bed->image.bytes ? bytes - at : bed->image.bytes;
+        status =
+            bed->device->ops->copy_to_device(ground->stream, ground->memory + at, bed->base, most);
+        at += most;
+    }
+    return status;
+}
+
+/* Products of one row of growing size give the rate at which weights are read, and what a product
+ * takes whatever its size; a large square one gives the rate of arithmetic. */
+static enum ss_status measure_products(struct bed *bed, json_t *rows)
+{
+    bool cuda = strcmp(bed->device->ops->name, "cuda") == 0;
+    bool paced = strcmp(bed->operations, "paced") == 0;
+    uint32_t side_max = cuda || paced ? 8192 : 1024, square = paced ? 2048 : side_max;
+    size_t bytes = (size_t)side_max * side_max * ss_dtype_bytes(bed->ops->table->activation_dtype);
+    struct ground ground;
+    char what[64];
+    double seconds = 0;
+    enum ss_status status = open_ground(bed, 3 * bytes, &ground);
+    if (!status && !paced)
+        status = fill(&ground, 2 * bytes);
+    for (uint32_t side = side_max / 16; side <= side_max && !status; side *= 4) {
+        status = multiply(&ground, side, 1, &seconds);
+        snprintf(what, sizeof what, "product of 1 x %u x %u", side, side);
+        if (!status)
+            measure_say(bed, rows, what, seconds, "s");
+    }
+    if (!status)
+        status = multiply(&ground, square, square, &seconds);
+    snprintf(what, sizeof what, "matrix product of %u x %u x %u", square, square, square);
+    if (!status)
+        measure_say(bed, rows, what, 2.0 * square * square * (double)square / seconds, "FLOP/s");
+    close_ground(&ground);
+    return status;
+}
+
+/* Sums of one row to all of a step, back to back. */
+static enum ss_status measure_sums(struct bed *bed, json_t *rows)
+{
+    enum ss_dtype dtype = bed->ops->table->activation_dtype;
+    struct ground ground;
+    char what[64];
+    if (bed->tp == 1)
+        return SS_OK;
+    enum ss_status status =
+        open_ground(bed, (size_t)512 * bed->shape.hidden * ss_dtype_bytes(dtype), &ground);
+    for (uint32_t count = 1; count <= 512 && !status; count *= 8) {
+        size_t elements = (size_t)count * bed->shape.hidden;
+        uint64_t begin_ns = 0;
+        double seconds;
+        for (int round = 0; round < 2 && !status; round++) {
+            status = bed->link->table->barrier(bed->link);
+            begin_ns = ss_now_ns();
+            for (int i = 0; i < SUMS && !status; i++)
+                status = bed->comm->table->all_reduce(bed->comm, ground.stream, ground.memory,
+                                                      elements, dtype);
+            if (!status)
+                status = finish(&ground);
+        }
+        if (!status)
+            status = bed_span(bed, begin_ns, ss_now_ns(), &seconds);
+        snprintf(what, sizeof what, "sum of %zu bytes", elements * ss_dtype_bytes(dtype));
+        if (!status)
+            measure_say(bed, rows, what, seconds / SUMS, "s");
+    }
+    close_ground(&ground);
+    return status;
+}
+
+static enum ss_status take_message(struct ss_link *link)
+{
+    unsigned char buffer[4096];
+    size_t bytes;
+    int peer;
+    uint64_t until_ns = ss_now_ns() + PATIENCE_NS;
+    enum ss_status status;
+    while ((status = link->table->receive(link, &peer, buffer, &bytes)) == SS_EMPTY) {
+        if (ss_now_ns() > until_ns)
+            return ss_fail(SS_TIMEOUT, "a message did not come");
+        link->table->wait(link, until_ns);
+    }
+    return status;
+}
+
+/* From the first rank to the last and back, 256 bytes as an entry or a report has; GAP_NS apart, so
+ * that the peer may fall asleep. The seconds of one way. */
+static enum ss_status exchange(struct ss_link *link, int count, uint64_t gap_ns, double *seconds)
+{
+    const unsigned char message[256] = {0};
+    int last = link->ranks - 1;
+    uint64_t spent_ns = 0;
+    enum ss_status status = link->table->barrier(link);
+    for (int i = 0; i < count && !status && (link->rank == 0 || link->rank == last); i++) {
+        if (link->rank == 0 && gap_ns)
+            ss_sleep_until_ns(ss_now_ns() + gap_ns);
+        uint64_t begin_ns = ss_now_ns();
+        if (link->rank == last)
+            status = take_message(link);
+        if (!status)
+            status = link->table->post(link, last - link->rank, message, sizeof message);
+        if (!status && link->rank == 0)
+            status = take_message(link);
+        spent_ns += ss_now_ns() - begin_ns;
+    }
+    *seconds = (double)spent_ns / 1e9 / (2.0 * count);
+    return status ? status : link->table->barrier(link);
+}
+
+static enum ss_status measure_messages(struct bed *bed, json_t *rows)
+{
+    double seconds;
+    if (bed->link->ranks == 1)
+        return SS_OK;
+    enum ss_status status = exchange(bed->link, MESSAGES, 0, &seconds);
+    if (!status)
+        measure_say(bed, rows, "message to a busy rank", seconds, "s");
+    if (!status)
+        status = exchange(bed->link, MESSAGES / 10, GAP_NS, &seconds);
+    if (!status)
+        measure_say(bed, rows, "message to a sleeping rank", seconds, "s");
+    return status;
+}
+
+enum ss_status measure_ceilings(struct bed *bed, json_t *rows)
+{
+    measure_say(bed, rows, "weights of rank 0", (double)bed->image.bytes, "B");
+    measure_say(bed, rows, "layers of stage 0", bed->partition.first_layer[1], "");
+    enum ss_status status = measure_memory(bed, rows);
+    if (!status)
+        status = measure_products(bed, rows);
+    if (!status)
+        status = measure_sums(bed, rows);
+    if (!status)
+        status = measure_messages(bed, rows);
+    return status;
+}

@@ -1,0 +1,140 @@
+"""The command line: python -m swapserve.load."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import List, Optional
+
+from swapserve import Error
+
+from . import report
+from .arrivals import LoadError
+from .live import Plan, make_plan, run_live
+from .arrivals import write as write_arrivals
+
+EPILOGUE = """\
+what is sent:
+  --workload takes a workload file (configs/workloads/*.yaml) and makes its arrivals from --seed:
+  the same file and seed give the same requests here and in swapsim. --arrivals takes a list that
+  was made before (time_s,model,prompt_tokens,output_tokens,class; by --save-arrivals or swapsim).
+  Prompts are random token ids; every answer has exactly the tokens that were asked for.
+
+how it is timed:
+  open loop: a request is sent at its time, however slow the answers to earlier ones are, and its
+  latency counts from that time, not from when it was sent. Only workloads of `turns` are a closed
+  loop: one request after the other.
+
+exit status:
+  0 done; 1 it could not be run, or every request failed; 2 wrong usage; 3 --slo was missed
+
+examples:
+  python -m swapserve.load --workload configs/workloads/three-models.yaml --out out/
+  python -m swapserve.load --arrivals out/arrivals.csv --slo 500 --attain 0.99
+"""
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError
+    return value
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m swapserve.load",
+        description="Offer a load to a running swapserve and say how it was answered.",
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what is sent").add_mutually_exclusive_group(required=True)
+    what.add_argument("--workload", metavar="FILE", help="a workload file")
+    what.add_argument("--arrivals", metavar="FILE", help="a list of arrivals, as CSV")
+    change = parser.add_argument_group("changes to it")
+    change.add_argument("--seed", type=int, default=0, help="of arrivals and prompts (default 0)")
+    change.add_argument(
+        "--duration", type=positive, metavar="S", help="only the arrivals of the first S seconds"
+    )
+    change.add_argument(
+        "--scale", type=positive, metavar="X", default=1.0,
+        help="X times the rate: the same requests, their times divided by X",
+    )  # fmt: skip
+    server = parser.add_argument_group("the server")
+    server.add_argument(
+        "--endpoint", metavar="URL",
+        help="tcp://HOST:PORT or ipc://PATH (default $SWAPSERVE_ENDPOINT, else "
+        "tcp://127.0.0.1:5555)",
+    )  # fmt: skip
+    server.add_argument(
+        "--timeout", type=positive, metavar="S", help="give a request up after S seconds"
+    )
+    server.add_argument(
+        "--whole", action="store_true",
+        help="ask for whole answers, not for streams: less work for both sides at high rates; times "
+        "of first tokens are then the server's own",
+    )  # fmt: skip
+    out = parser.add_argument_group("what comes out")
+    out.add_argument("--out", metavar="DIR", help="write summary.json and requests.csv there")
+    out.add_argument("--json", action="store_true", help="print the summary as JSON")
+    out.add_argument(
+        "--save-arrivals", metavar="FILE", help="write the list of arrivals to FILE"
+    )
+    out.add_argument(
+        "--dry-run", action="store_true", help="send nothing: only make the list and describe it"
+    )
+    out.add_argument("--quiet", action="store_true", help="no progress on the terminal")
+    goal = parser.add_argument_group("a goal")
+    goal.add_argument("--slo", type=positive, metavar="MS", help="latency that requests must keep")
+    goal.add_argument(
+        "--attain", type=share, metavar="SHARE", default=0.99,
+        help="share of all requests that must keep it (default 0.99); refused ones do not",
+    )  # fmt: skip
+    return parser
+
+
+def describe_plan(plan: Plan) -> str:
+    kind = "one after the other" if plan.closed else f"over {plan.duration_s:g} s"
+    lines = [f"{len(plan.arrivals)} requests {kind}"]
+    for model, row in report.rates(plan.arrivals, plan.duration_s).items():
+        timing = "" if plan.closed else f", {row['rate']:.3f} a second, CV {row['cv']:.2f}"
+        lines.append(f"  {model}: {row['requests']}{timing}")
+    return "\n".join(lines)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    options = make_parser().parse_args(arguments)
+    plan = make_plan(options)
+    if options.save_arrivals:
+        write_arrivals(options.save_arrivals, plan.arrivals)
+    if options.dry_run:
+        print(describe_plan(plan))
+        return 0
+    run = run_live(plan, options)
+    slo_s = None if options.slo is None else options.slo / 1e3
+    summary = report.summarise(run, run.seconds if plan.closed else plan.duration_s, slo_s)
+    if options.out:
+        os.makedirs(options.out, exist_ok=True)
+        report.write_summary(os.path.join(options.out, "summary.json"), summary)
+        report.write_requests(os.path.join(options.out, "requests.csv"), run.outcomes)
+    print(report.to_json(summary) if options.json else report.describe(summary))
+    if summary["answered"] == 0 and summary["requests"] > 0:
+        return 1
+    return 3 if slo_s is not None and summary["slo"]["attained"] < options.attain else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (LoadError, Error, OSError, ValueError) as trouble:
+        sys.exit(f"swapserve.load: {trouble}")
+    except KeyboardInterrupt:
+        sys.exit(130)

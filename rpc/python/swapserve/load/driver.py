@@ -1,0 +1,211 @@
+"""Sends requests to a live server: at their times whatever the answers do, or one after the other.
+
+In an open loop a request is sent when it arrives, never when an earlier one is answered, and its
+latency counts from its intended arrival: a driver or a server that falls behind makes the figures
+worse, not rarer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+from dataclasses import dataclass
+from typing import Any, Coroutine, Dict, Iterable, List, Optional, Set, TypeVar
+
+from swapserve import AsyncClient, Error, Status
+
+from .arrivals import Arrival, LoadError
+
+T = TypeVar("T")
+
+POOL_TOKENS = 1 << 16
+FIRST_TOKEN_ID = 4  # what is below is padding and the like in most vocabularies
+BEHIND_MAX_S = 60.0  # a driver that is this late cannot offer the load it was asked for
+
+
+@dataclass
+class Outcome:
+    """What became of a request; times are seconds from the start, None where there is none."""
+
+    arrival: Arrival
+    sent_s: float
+    first_s: Optional[float] = None
+    end_s: Optional[float] = None
+    tokens: int = 0
+    reason: str = ""  # length, eos, ...; or the code of the error
+    cold: bool = False
+    queue_s: float = 0.0  # as the server says
+
+    @property
+    def answered(self) -> bool:
+        return self.end_s is not None and self.reason in ("length", "stop", "eos")
+
+    @property
+    def latency_s(self) -> Optional[float]:
+        return None if self.end_s is None else self.end_s - self.arrival.time_s
+
+    @property
+    def late_s(self) -> float:
+        """How long after its intended arrival it was sent."""
+        return self.sent_s - self.arrival.time_s
+
+    @property
+    def first_token_s(self) -> Optional[float]:
+        return None if self.first_s is None else self.first_s - self.arrival.time_s
+
+
+@dataclass
+class Run:
+    """All outcomes, and the server's own counts before and after."""
+
+    outcomes: List[Outcome]
+    before: Status
+    after: Status
+    seconds: float  # from the start to the last answer
+
+
+class Prompts:
+    """Random token ids: slices of one long row for each size of vocabulary."""
+
+    def __init__(self, vocabularies: Dict[str, int], seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._sizes = {
+            model: max(size, FIRST_TOKEN_ID + 1) for model, size in vocabularies.items()
+        }
+        self._rows = {size: self._make_row(size) for size in set(self._sizes.values())}
+
+    @staticmethod
+    def _make_row(size: int) -> List[int]:
+        dice = random.Random(size)
+        return [dice.randrange(FIRST_TOKEN_ID, size) for _ in range(POOL_TOKENS)]
+
+    def make(self, model: str, tokens: int) -> List[int]:
+        row = self._rows[self._sizes[model]]
+        made: List[int] = []
+        while len(made) < tokens:
+            start = self._dice.randrange(POOL_TOKENS)
+            made += row[start : start + tokens - len(made)]
+        return made
+
+
+class Driver:
+    """One connection's load. RUN_* may be called once each."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        vocabularies: Dict[str, int],
+        *,
+        seed: int = 0,
+        stream: bool = True,
+        timeout: Optional[float] = None,
+    ) -> None:
+        self._client = client
+        self._prompts = Prompts(vocabularies, seed)
+        self._stream = stream
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._start = self._loop.time()
+        self._tasks: Set["asyncio.Task[None]"] = set()
+        self.outcomes: List[Outcome] = []
+        self.answered = 0
+
+    def now(self) -> float:
+        return self._loop.time() - self._start
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.outcomes) - self.answered
+
+    async def run_open(self, arrivals: Iterable[Arrival]) -> None:
+        """Every request at its own time; returns when all are answered."""
+        self._start = self._loop.time() + 0.1
+        try:
+            for arrival in arrivals:
+                prompt = self._prompts.make(arrival.model, arrival.prompt_tokens)
+                # Even when late, the answers that have come must be read.
+                await asyncio.sleep(max(0.0, arrival.time_s - self.now()))
+                if self.now() - arrival.time_s > BEHIND_MAX_S:
+                    raise LoadError(
+                        f"this program is {BEHIND_MAX_S:g} s behind at {arrival.time_s:.1f} s: it "
+                        "cannot offer this load; lower the rate, or split it between programs"
+                    )
+                task = self._loop.create_task(self._ask(arrival, prompt))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            while self._tasks:
+                await asyncio.gather(*self._tasks)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def run_turns(self, arrivals: Iterable[Arrival], seconds: Optional[float]) -> None:
+        """One request after the other, for at most that long; their times are set to when each is
+        sent."""
+        self._start = self._loop.time()
+        for arrival in arrivals:
+            if seconds is not None and self.now() >= seconds:
+                return
+            prompt = self._prompts.make(arrival.model, arrival.prompt_tokens)
+            item = Arrival(
+                self.now(),
+                arrival.model,
+                arrival.prompt_tokens,
+                arrival.output_tokens,
+                arrival.request_class,
+            )
+            await self._ask(item, prompt)
+
+    async def _ask(self, arrival: Arrival, prompt: List[int]) -> None:
+        outcome = Outcome(arrival, self.now())
+        self.outcomes.append(outcome)
+        try:
+            await self._converse(outcome, prompt)
+        except Error as error:
+            outcome.end_s = self.now()
+            outcome.reason = error.code
+        self.answered += 1
+
+    async def _converse(self, outcome: Outcome, prompt: List[int]) -> None:
+        arrival = outcome.arrival
+        options = {
+            "max_tokens": arrival.output_tokens,
+            "ignore_eos": True,
+            "request_class": arrival.request_class,
+            "timeout": self._timeout,
+        }
+        if self._stream and arrival.output_tokens > 1:
+            stream = self._client.stream(arrival.model, prompt, **options)
+            async for _ in stream:
+                if outcome.first_s is None:
+                    outcome.first_s = self.now()
+            result = stream.result
+        else:
+            result = await self._client.generate(arrival.model, prompt, **options)
+        outcome.end_s = self.now()
+        assert result is not None
+        if outcome.first_s is None and result.usage.completion_tokens > 0:
+            # It came whole: the server's own clock says how long before the end the first one was.
+            before = max(0, result.timing.total_ns - result.timing.first_token_ns) / 1e9
+            outcome.first_s = outcome.end_s - before
+        outcome.tokens = result.usage.completion_tokens
+        outcome.reason = result.finish_reason
+        outcome.cold = result.timing.cold
+        outcome.queue_s = result.timing.queue_ns / 1e9
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """asyncio.run() on a loop that sleeps to the microsecond: epoll's timeouts are in milliseconds."""
+    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
+    asyncio.set_event_loop(loop)
+    task = loop.create_task(main)
+    try:
+        return loop.run_until_complete(task)
+    except KeyboardInterrupt:
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        raise
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

@@ -1,0 +1,144 @@
+"""What a run gave: percentiles, a summary for programs and one for people, a line for each request."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import statistics
+from collections import Counter, defaultdict
+from typing import Any, Dict, List, Optional, Sequence
+
+from .arrivals import Arrival, Path
+from .driver import Outcome, Run
+
+REQUEST_COLUMNS = [
+    "arrival_s", "model", "prompt_tokens", "output_tokens", "class", "first_s", "end_s", "reason",
+]  # fmt: skip
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The least value that at least SHARE of all ORDERED values do not exceed (nearest rank)."""
+    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
+
+
+def spread(values: Sequence[float]) -> Dict[str, float]:
+    """Mean, percentiles and largest of VALUES; empty where there are none."""
+    if not values:
+        return {}
+    ordered = sorted(values)
+    found = {"mean": statistics.fmean(ordered)}
+    for name, share in SHARES.items():
+        found[name] = percentile(ordered, share)
+    found["max"] = ordered[-1]
+    return found
+
+
+def rates(arrivals: Sequence[Arrival], seconds: float) -> Dict[str, Dict[str, float]]:
+    """Per model: how many arrived, their rate, and the coefficient of variation of their gaps."""
+    times: Dict[str, List[float]] = defaultdict(list)
+    for item in arrivals:
+        times[item.model].append(item.time_s)
+    found: Dict[str, Dict[str, float]] = {}
+    for model, mine in sorted(times.items()):
+        gaps = [after - before for before, after in zip(mine, mine[1:])]
+        mean = statistics.fmean(gaps) if gaps else 0.0
+        found[model] = {"requests": len(mine), "rate": len(mine) / seconds if seconds else 0.0}
+        found[model]["cv"] = statistics.pstdev(gaps) / mean if mean > 0 else 0.0
+    return found
+
+
+def attainment(outcomes: Sequence[Outcome], slo_s: float) -> float:
+    """The share of all requests that were answered within SLO_S; a refused one was not."""
+    good = sum(1 for item in outcomes if item.answered and (item.latency_s or 0.0) <= slo_s)
+    return good / len(outcomes) if outcomes else 1.0
+
+
+def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dict[str, Any]:
+    """The summary of RUN, whose arrivals were spread over DURATION_S."""
+    done = [item for item in run.outcomes if item.answered]
+    tokens = sum(item.tokens for item in run.outcomes)
+    before, after = run.before, run.after
+    load_ns = after.load_ns - before.load_ns
+    made: Dict[str, Any] = {
+        "requests": len(run.outcomes),
+        "answered": len(done),
+        "refused": dict(Counter(item.reason for item in run.outcomes if not item.answered)),
+        "duration_s": duration_s,
+        "seconds": run.seconds,
+        "latency_s": spread([item.latency_s for item in done if item.latency_s is not None]),
+        "first_token_s": spread(
+            [item.first_token_s for item in done if item.first_token_s is not None]
+        ),
+        "throughput_per_s": len(done) / run.seconds if run.seconds else 0.0,
+        "tokens_per_s": tokens / run.seconds if run.seconds else 0.0,
+        "loads": after.loads - before.loads,
+        "drops": after.drops - before.drops,
+        "bytes_loaded": after.bytes_loaded - before.bytes_loaded,
+        "load_s": load_ns / 1e9,
+        "hidden_share": (after.hidden_ns - before.hidden_ns) / load_ns if load_ns else 0.0,
+        "cold": sum(1 for item in done if item.cold),
+        "sent_late_s": spread([item.late_s for item in run.outcomes]),
+        "models": rates([item.arrival for item in run.outcomes], duration_s),
+    }
+    if slo_s is not None:
+        made["slo"] = {"seconds": slo_s, "attained": attainment(run.outcomes, slo_s)}
+    return made
+
+
+def to_json(summary: Dict[str, Any]) -> str:
+    return json.dumps(summary, indent=1)
+
+
+def write_summary(path: Path, summary: Dict[str, Any]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(to_json(summary) + "\n")
+
+
+def write_requests(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """One line for each request, in order of arrival; no time where there was none."""
+
+    def seconds(value: Optional[float]) -> str:
+        return "" if value is None else f"{value:.9f}"
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(REQUEST_COLUMNS)
+        for item in sorted(outcomes, key=lambda one: one.arrival.time_s):
+            arrival = item.arrival
+            rows.writerow(
+                [
+                    seconds(arrival.time_s), arrival.model, arrival.prompt_tokens,
+                    arrival.output_tokens, arrival.request_class, seconds(item.first_s),
+                    seconds(item.end_s), item.reason,
+                ]
+            )  # fmt: skip
+
+
+def describe(summary: Dict[str, Any]) -> str:
+    """The summary for people, in lines."""
+    lines = [
+        f"{summary['requests']} requests in {summary['seconds']:.2f} s, "
+        f"{summary['answered']} answered, {summary['throughput_per_s']:.2f} a second, "
+        f"{summary['tokens_per_s']:.1f} tokens a second"
+    ]
+    for reason, count in sorted(summary["refused"].items()):
+        lines.append(f"  {count} ended with {reason}")
+    lines.append(f"{'ms':>14} " + "".join(f"{name:>10}" for name in ["mean", *SHARES, "max"]))
+    for name, key in (("latency", "latency_s"), ("first token", "first_token_s")):
+        values = summary[key]
+        if values:
+            cells = "".join(f"{values[part] * 1e3:10.1f}" for part in ["mean", *SHARES, "max"])
+            lines.append(f"{name:>14} {cells}")
+    lines.append(
+        f"{summary['loads']} loads, {summary['bytes_loaded'] / 1e9:.3f} GB, "
+        f"{summary['hidden_share']:.1%} of their time hidden; {summary['cold']} requests came cold"
+    )
+    late = summary["sent_late_s"]
+    if late:
+        lines.append(f"sent at most {late['max'] * 1e3:.1f} ms late (p99 {late['p99'] * 1e3:.1f})")
+    if "slo" in summary:
+        slo = summary["slo"]
+        lines.append(f"{slo['attained']:.2%} within {slo['seconds'] * 1e3:g} ms")
+    return "\n".join(lines)
