@@ -11,8 +11,9 @@ packages=(cmake ninja-build gcc libc6-dev pkg-config libopenmpi-dev openmpi-bin 
     libzmq3-dev libmsgpack-dev libfyaml-dev libjansson-dev libpcre2-dev libutf8proc-dev
     libxxhash-dev python3 python3-venv ca-certificates)
 test_packages=(libcriterion-dev clang clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14)
-modules=('pyzmq>=25' 'msgpack>=1.0' 'numpy>=1.26' 'matplotlib>=3.7')
-imports='import zmq, msgpack, numpy, matplotlib'
+modules=('pyzmq>=25' 'msgpack>=1.0' 'numpy>=1.26' 'matplotlib>=3.7'
+    'pyyaml>=6')
+imports='import zmq, msgpack, numpy, matplotlib, yaml'
 
 die() {
     echo "setup: $*" >&2

@@ -10,9 +10,9 @@ from typing import List, Optional
 from swapserve import Error
 
 from . import report
-from .arrivals import LoadError
-from .live import Plan, make_plan, run_live
+from .arrivals import Arrival, LoadError
 from .arrivals import write as write_arrivals
+from .live import Plan, run_live
 
 EPILOGUE = """\
 what is sent:
@@ -62,11 +62,16 @@ def make_parser() -> argparse.ArgumentParser:
     change = parser.add_argument_group("changes to it")
     change.add_argument("--seed", type=int, default=0, help="of arrivals and prompts (default 0)")
     change.add_argument(
-        "--duration", type=positive, metavar="S", help="only the arrivals of the first S seconds"
-    )
+        "--duration", type=positive, metavar="S",
+        help="arrivals for S seconds, whatever the workload says; of a list: its first S seconds",
+    )  # fmt: skip
     change.add_argument(
         "--scale", type=positive, metavar="X", default=1.0,
-        help="X times the rate: the same requests, their times divided by X",
+        help="X times every rate; of a list: times divided by X",
+    )  # fmt: skip
+    change.add_argument(
+        "--cv", type=positive, metavar="CV",
+        help="burstiness of all gamma, zipf and cyclic streams of a workload",
     )  # fmt: skip
     server = parser.add_argument_group("the server")
     server.add_argument(
@@ -89,8 +94,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--save-arrivals", metavar="FILE", help="write the list of arrivals to FILE"
     )
     out.add_argument(
-        "--dry-run", action="store_true", help="send nothing: only make the list and describe it"
-    )
+        "--dry-run", metavar="MODELS",
+        help="ask no server: only make the list for these models (a,b,c) and describe it",
+    )  # fmt: skip
     out.add_argument("--quiet", action="store_true", help="no progress on the terminal")
     goal = parser.add_argument_group("a goal")
     goal.add_argument("--slo", type=positive, metavar="MS", help="latency that requests must keep")
@@ -101,26 +107,37 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def describe_plan(plan: Plan) -> str:
-    kind = "one after the other" if plan.closed else f"over {plan.duration_s:g} s"
-    lines = [f"{len(plan.arrivals)} requests {kind}"]
-    for model, row in report.rates(plan.arrivals, plan.duration_s).items():
-        timing = "" if plan.closed else f", {row['rate']:.3f} a second, CV {row['cv']:.2f}"
-        lines.append(f"  {model}: {row['requests']}{timing}")
+def describe_plan(arrivals: List[Arrival], duration_s: float) -> str:
+    lines = [f"{len(arrivals)} requests over {duration_s:g} s"]
+    for model, row in report.rates(arrivals, duration_s).items():
+        lines.append(
+            f"  {model}: {row['requests']}, {row['rate']:.3f} a second, CV {row['cv']:.2f}"
+        )
     return "\n".join(lines)
+
+
+def dry_run(plan: Plan, options: argparse.Namespace) -> int:
+    if plan.closed:
+        raise LoadError("a workload of turns has no arrivals without a server's answers")
+    source = plan.open(options.dry_run.split(","))
+    made = list(iter(source.next, None))
+    if options.save_arrivals:
+        write_arrivals(options.save_arrivals, made)
+    print(describe_plan(made, plan.duration_s(made)))
+    return 0
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     options = make_parser().parse_args(arguments)
-    plan = make_plan(options)
-    if options.save_arrivals:
-        write_arrivals(options.save_arrivals, plan.arrivals)
+    plan = Plan(options)
     if options.dry_run:
-        print(describe_plan(plan))
-        return 0
+        return dry_run(plan, options)
     run = run_live(plan, options)
+    arrivals = sorted((item.arrival for item in run.outcomes), key=lambda one: one.at_ns)
+    if options.save_arrivals:
+        write_arrivals(options.save_arrivals, arrivals)
     slo_s = None if options.slo is None else options.slo / 1e3
-    summary = report.summarise(run, run.seconds if plan.closed else plan.duration_s, slo_s)
+    summary = report.summarise(run, plan.duration_s(arrivals), slo_s)
     if options.out:
         os.makedirs(options.out, exist_ok=True)
         report.write_summary(os.path.join(options.out, "summary.json"), summary)

@@ -1,8 +1,8 @@
-"""Sends requests to a live server: at their times whatever the answers do, or one after the other.
+"""Sends requests to a live server at their times, whatever the answers do.
 
 In an open loop a request is sent when it arrives, never when an earlier one is answered, and its
 latency counts from its intended arrival: a driver or a server that falls behind makes the figures
-worse, not rarer.
+worse, not rarer. Only the turns of a closed loop wait for an answer, which is what they are for.
 """
 
 from __future__ import annotations
@@ -11,17 +11,26 @@ import asyncio
 import random
 import selectors
 from dataclasses import dataclass
-from typing import Any, Coroutine, Dict, Iterable, List, Optional, Set, TypeVar
+from typing import Any, Coroutine, Dict, List, Optional, Protocol, Set, TypeVar
 
 from swapserve import AsyncClient, Error, Status
 
-from .arrivals import Arrival, LoadError
+from .arrivals import NS, Arrival, LoadError
 
 T = TypeVar("T")
 
 POOL_TOKENS = 1 << 16
 FIRST_TOKEN_ID = 4  # what is below is padding and the like in most vocabularies
+LEAD_S = 0.1  # until time 0
 BEHIND_MAX_S = 60.0  # a driver that is this late cannot offer the load it was asked for
+
+
+class Source(Protocol):
+    """Where arrivals come from: see process.Arrivals and arrivals.Listed."""
+
+    def next(self) -> Optional[Arrival]: ...
+
+    def answered(self, process: int, now_ns: int) -> Optional[Arrival]: ...
 
 
 @dataclass
@@ -90,7 +99,7 @@ class Prompts:
 
 
 class Driver:
-    """One connection's load. RUN_* may be called once each."""
+    """One connection's load. run() may be called once."""
 
     def __init__(
         self,
@@ -118,11 +127,11 @@ class Driver:
     def in_flight(self) -> int:
         return len(self.outcomes) - self.answered
 
-    async def run_open(self, arrivals: Iterable[Arrival]) -> None:
+    async def run(self, source: Source) -> None:
         """Every request at its own time; returns when all are answered."""
-        self._start = self._loop.time() + 0.1
+        self._start = self._loop.time() + LEAD_S
         try:
-            for arrival in arrivals:
+            for arrival in iter(source.next, None):
                 prompt = self._prompts.make(arrival.model, arrival.prompt_tokens)
                 # Even when late, the answers that have come must be read.
                 await asyncio.sleep(max(0.0, arrival.time_s - self.now()))
@@ -131,7 +140,7 @@ class Driver:
                         f"this program is {BEHIND_MAX_S:g} s behind at {arrival.time_s:.1f} s: it "
                         "cannot offer this load; lower the rate, or split it between programs"
                     )
-                task = self._loop.create_task(self._ask(arrival, prompt))
+                task = self._loop.create_task(self._follow(source, arrival, prompt))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             while self._tasks:
@@ -140,22 +149,17 @@ class Driver:
             for task in self._tasks:
                 task.cancel()
 
-    async def run_turns(self, arrivals: Iterable[Arrival], seconds: Optional[float]) -> None:
-        """One request after the other, for at most that long; their times are set to when each is
-        sent."""
-        self._start = self._loop.time()
-        for arrival in arrivals:
-            if seconds is not None and self.now() >= seconds:
+    async def _follow(self, source: Source, arrival: Arrival, prompt: List[int]) -> None:
+        """One request; and where it is a turn of a closed loop, those that follow it."""
+        await self._ask(arrival, prompt)
+        while True:
+            after = source.answered(arrival.process, round(self.now() * NS))
+            if after is None:
                 return
+            arrival = after
             prompt = self._prompts.make(arrival.model, arrival.prompt_tokens)
-            item = Arrival(
-                self.now(),
-                arrival.model,
-                arrival.prompt_tokens,
-                arrival.output_tokens,
-                arrival.request_class,
-            )
-            await self._ask(item, prompt)
+            await asyncio.sleep(max(0.0, arrival.time_s - self.now()))
+            await self._ask(arrival, prompt)
 
     async def _ask(self, arrival: Arrival, prompt: List[int]) -> None:
         outcome = Outcome(arrival, self.now())
@@ -173,6 +177,7 @@ class Driver:
             "max_tokens": arrival.output_tokens,
             "ignore_eos": True,
             "request_class": arrival.request_class,
+            "deadline": arrival.deadline_ns / NS or None,
             "timeout": self._timeout,
         }
         if self._stream and arrival.output_tokens > 1:

@@ -5,49 +5,58 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from dataclasses import dataclass, replace
-from typing import List
+from typing import Sequence
 
 from swapserve import AsyncClient, Status
 
 from . import arrivals as lists
-from .arrivals import Arrival, LoadError
-from .driver import Driver, Run, run_loop
+from . import workload
+from .arrivals import NS, Arrival, Listed, LoadError, shift
+from .driver import Driver, Run, Source, run_loop
+from .process import Arrivals
 from .report import percentile
 
 PROGRESS_S = 0.5
 
 
-@dataclass(frozen=True)
 class Plan:
-    arrivals: List[Arrival]
-    duration_s: float
-    closed: bool = False  # one after the other
+    """What OPTIONS ask to be sent, once the models are known."""
 
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._workload = workload.read(options.workload) if options.workload else None
+        duration_ns = None if options.duration is None else round(options.duration * NS)
+        if self._workload:
+            self._workload.scale(options.scale)
+            if options.cv is not None:
+                self._workload.set_cv(options.cv)
+            self._workload.duration_ns = duration_ns or self._workload.duration_ns
+        else:
+            self._listed = shift(lists.read(options.arrivals), duration_ns, options.scale)
 
-def make_plan(options: argparse.Namespace) -> Plan:
-    """What OPTIONS ask to be sent."""
-    if options.arrivals:
-        found = lists.read(options.arrivals)
-        plan = Plan(found, found[-1].time_s if found else 0.0)
-    else:
-        from . import workload  # needs PyYAML, which a list of arrivals does not
+    @property
+    def closed(self) -> bool:
+        """Arrivals depend on answers."""
+        return self._workload is not None and self._workload.closed
 
-        plan = Plan(*workload.read(options.workload).make(options.seed, options.duration))
-    return adapt(plan, options.duration, options.scale)
+    def open(self, names: Sequence[str]) -> Source:
+        """The arrivals, for the models NAMES of a server."""
+        if self._workload:
+            return Arrivals(self._workload, names, self._options.seed)
+        missing = sorted({item.model for item in self._listed} - set(names))
+        if missing and names:
+            raise LoadError(
+                f"the server has no model {', '.join(missing)}; it has {', '.join(names)}"
+            )
+        return Listed(self._listed)
 
-
-def adapt(plan: Plan, duration_s: float | None, scale: float) -> Plan:
-    """The first DURATION_S of PLAN, then SCALE times as fast. A closed loop has no times."""
-    if plan.closed:
-        return plan
-    if duration_s is not None:
-        kept = [item for item in plan.arrivals if item.time_s < duration_s]
-        plan = Plan(kept, duration_s)
-    if scale != 1:
-        faster = [replace(item, time_s=item.time_s / scale) for item in plan.arrivals]
-        plan = Plan(faster, plan.duration_s / scale)
-    return plan
+    def duration_s(self, arrivals: Sequence[Arrival]) -> float:
+        """The time over which ARRIVALS, all there are, are spread."""
+        if self._workload and self._workload.duration_ns:
+            return self._workload.duration_ns / NS
+        if self._options.duration and not self._workload:
+            return self._options.duration / self._options.scale
+        return max((item.time_s for item in arrivals), default=0.0)
 
 
 def run_live(plan: Plan, options: argparse.Namespace) -> Run:
@@ -57,23 +66,16 @@ def run_live(plan: Plan, options: argparse.Namespace) -> Run:
 async def _run(plan: Plan, options: argparse.Namespace) -> Run:
     async with AsyncClient(options.endpoint) as client:
         sizes = {model.name: model.vocab_tokens for model in await client.models()}
-        missing = sorted({item.model for item in plan.arrivals} - set(sizes))
-        if missing:
-            raise LoadError(
-                f"the server has no model {', '.join(missing)}; it has {', '.join(sorted(sizes))}"
-            )
+        source = plan.open(list(sizes))
         driver = Driver(
             client, sizes, seed=options.seed, stream=not options.whole, timeout=options.timeout
         )
         before = await client.status()
         progress = None
         if not options.quiet and sys.stderr.isatty():
-            progress = asyncio.ensure_future(_show(driver, plan))
+            progress = asyncio.ensure_future(_show(driver))
         try:
-            if plan.closed:
-                await driver.run_turns(plan.arrivals, options.duration)
-            else:
-                await driver.run_open(plan.arrivals)
+            await driver.run(source)
         finally:
             if progress:
                 progress.cancel()
@@ -93,7 +95,7 @@ async def _settled(client: AsyncClient) -> Status:
     return status
 
 
-async def _show(driver: Driver, plan: Plan) -> None:
+async def _show(driver: Driver) -> None:
     """One line, rewritten twice a second."""
     while True:
         recent = sorted(
@@ -101,7 +103,7 @@ async def _show(driver: Driver, plan: Plan) -> None:
         )
         refused = sum(1 for item in driver.outcomes if item.end_s is not None and not item.answered)
         line = (
-            f"{max(0.0, driver.now()):6.1f} s  {len(driver.outcomes)} of {len(plan.arrivals)} sent  "
+            f"{max(0.0, driver.now()):6.1f} s  {len(driver.outcomes)} sent  "
             f"{driver.in_flight} in flight  {refused} failed"
         )
         if recent:

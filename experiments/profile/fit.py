@@ -1,0 +1,139 @@
+"""From the rows of swapbench and stepbench to the figures of a profile (configs/profiles)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+Figures = dict[str, float]  # by the profile's keys; bytes, seconds and operations
+
+CONTEXT = 512  # of stepbench's decode steps
+PROMPT = 512  # of the sequences of its prefills
+WEIGHT_BYTES = 2  # an element's
+VOCABULARY = 50272
+
+# hidden, embedding, ffn
+SHAPES = {
+    "opt-125m": (768, 768, 3072),
+    "opt-350m": (1024, 512, 4096),
+    "opt-1.3b": (2048, 2048, 8192),
+    "opt-13b": (5120, 5120, 20480),
+}
+
+
+def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Intercept and slope of y over x, with the least squares of relative errors: the small ones
+    count too."""
+    weights = [1 / y**2 for _, y in points]
+    total = sum(weights)
+    x_mean = sum(w * x for w, (x, _) in zip(weights, points)) / total
+    y_mean = sum(w * y for w, (_, y) in zip(weights, points)) / total
+    over = sum(w * (x - x_mean) * (y - y_mean) for w, (x, y) in zip(weights, points))
+    slope = over / sum(w * (x - x_mean) ** 2 for w, (x, _) in zip(weights, points))
+    return y_mean - slope * x_mean, slope
+
+
+def value(rows: Rows, what: str) -> float:
+    found = [float(row["value"]) for row in rows if row["what"] == what]
+    if not found:
+        raise ValueError(f"no row {what!r}; there are {[row['what'] for row in rows]}")
+    return median(found)
+
+
+def matching(rows: Rows, pattern: str) -> list[tuple[int, float]]:
+    """(the number that PATTERN finds, value) of each row that it matches."""
+    found = []
+    for row in rows:
+        match = re.fullmatch(pattern, str(row["what"]))
+        if match:
+            found.append((int(match.group(1)), float(row["value"])))
+    return found
+
+
+def seconds_of(row: Mapping[str, Any]) -> float:
+    """Of one copy on each of the row's ranks."""
+    return float(row["copy_bytes"] * row["ranks"] / (row["gb_per_s_total"] * 1e9))
+
+
+def fit_link(rows: Rows) -> Figures:
+    """Alone: a copy takes a gap, and its bytes at the link's rate. All together: the rate that is
+    left when the gap is taken away."""
+    alone = [row for row in rows if row["direction"] == "to_device" and row["ranks"] == 1]
+    gap, slope = line([(float(row["copy_bytes"]), seconds_of(row)) for row in alone])
+    gap = max(gap, 0.0)
+    most = max(row["ranks"] for row in rows)
+
+    def rate(direction: str, ranks: int) -> float:
+        of = [row for row in rows if row["direction"] == direction and row["ranks"] == ranks][-1]
+        return float(of["copy_bytes"] * ranks / (seconds_of(of) - gap))
+
+    return {
+        "link.alone": 1 / slope,
+        "link.total": rate("to_device", most),
+        "link.to_host": rate("to_host", 1),
+        "link.to_host_total": rate("to_host", most),
+        "link.piece_gap": gap,
+    }
+
+
+def fit_steps(few: Rows, more: Rows, activation_bytes: int) -> Figures:
+    """From steps of the same shape with few layers and with more, on one rank: what they differ by
+    is layers, the rest belongs to the step. Weights are read at the rate of products of one row."""
+    hidden, embedding, ffn = SHAPES[str(more[0]["model"])]
+    products = 4 * hidden**2 + 2 * hidden * ffn  # elements of a layer
+    layers = [value(rows, "layers of stage 0") for rows in (few, more)]
+
+    def per_layer(what: str) -> float:
+        return (value(more, what) - value(few, what)) / (layers[1] - layers[0])
+
+    ones = matching(more, r"product of 1 x (\d+) x \d+")
+    _, per_byte = line([(WEIGHT_BYTES * side**2, seconds) for side, seconds in ones])
+    one, many = "decode, batch 1, context 512", "decode, batch 32, context 512"
+    kv_bytes = CONTEXT * 2 * hidden * activation_bytes
+    context = (per_layer(many) - per_layer(one)) / (31 * kv_bytes)
+    overhead = per_layer(one) - WEIGHT_BYTES * products * per_byte - kv_bytes * context
+    prefill = per_layer("prefill 8 x 512") - overhead - 8 * kv_bytes * context
+    head = WEIGHT_BYTES * VOCABULARY * embedding * per_byte
+    return {
+        "compute.memory_bandwidth": 1 / per_byte,
+        "compute.context_bandwidth": 1 / context,
+        "compute.flops": 2.0 * 8 * PROMPT * products / prefill,
+        "compute.layer_overhead": max(0.0, overhead),
+        "compute.step_overhead": max(0.0, value(more, one) - layers[1] * per_layer(one) - head),
+    }
+
+
+def fit_sums(rows: Rows) -> Figures:
+    """A sum over the tensor-parallel ranks: a latency, and its bytes at a rate."""
+    points = [(float(size), seconds) for size, seconds in matching(rows, r"sum of (\d+) bytes")]
+    latency, slope = line(points)
+    found = {"collective.latency": max(latency, 0.0)}
+    if slope > 0:
+        found["collective.bandwidth"] = 1 / slope
+    return found
+
+
+def fit_edges(one: Rows, stages: Rows, step_overhead: float) -> Figures:
+    """Activations: what a first token takes longer over two stages, less the step's own overhead on
+    the second. Entries meet a rank that works, reports one that sleeps."""
+    what = "first token of 8, resident"
+    pp = round(max(row["pp"] for row in stages))
+    hop = (value(stages, what) - value(one, what)) / (pp - 1) - step_overhead
+    return {
+        "edge.entry": value(stages, "message to a busy rank"),
+        "edge.activation": max(hop, 0.0),
+        "edge.report": value(stages, "message to a sleeping rank"),
+    }
+
+
+def fit(rows: Mapping[str, Rows], activation_bytes: int) -> Figures:
+    """All that ROWS (by the names of measure.read()) tell."""
+    found = fit_link(rows["link"]) | fit_steps(rows["1x1-few"], rows["1x1-more"], activation_bytes)
+    if "tp" in rows:
+        found |= fit_sums(rows["tp"])
+    if "pp" in rows:
+        found |= fit_edges(rows["1x1-few"], rows["pp"], found["compute.step_overhead"])
+    return found
