@@ -59,9 +59,15 @@ def seconds_of(row: Mapping[str, Any]) -> float:
 
 
 def fit_link(rows: Rows) -> Figures:
-    """Alone: a copy takes a gap, and its bytes at the link's rate. All together: the rate that is
-    left when the gap is taken away."""
-    alone = [row for row in rows if row["direction"] == "to_device" and row["ranks"] == 1]
+    """Alone: a copy takes a gap, and its bytes at the link's rate (of copies up to four pieces: of
+    larger ones there are few in a run, and the last one's end weighs). All together: the rate that
+    is left when the gap is taken away."""
+    most_bytes = 4 * rows[-1]["copy_bytes"]
+    alone = [
+        row
+        for row in rows
+        if (row["direction"], row["ranks"]) == ("to_device", 1) and row["copy_bytes"] <= most_bytes
+    ]
     gap, slope = line([(float(row["copy_bytes"]), seconds_of(row)) for row in alone])
     gap = max(gap, 0.0)
     most = max(row["ranks"] for row in rows)

@@ -27,10 +27,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the profile")
     parser.add_argument("--keep", type=Path, help="folder for what the benchmarks print, as JSON")
     parser.add_argument("--from", type=Path, dest="source", help="folder with such files: no run")
-    parser.add_argument("--model", default="opt-125m", choices=sorted(fit.SHAPES),
-                        help="shape of the steps (default opt-125m)")  # fmt: skip
-    parser.add_argument("--scales", type=float, nargs=2, default=(0.25, 0.75), metavar="SHARE",
-                        help="shares of its layers: few and more (default 0.25 0.75)")  # fmt: skip
+    parser.add_argument("--model", default="opt-350m", choices=sorted(fit.SHAPES),
+                        help="shape of the steps (default opt-350m)")  # fmt: skip
+    parser.add_argument("--scales", type=float, nargs=2, default=(0.125, 0.375), metavar="SHARE",
+                        help="shares of its layers: few and more (default 0.125 0.375)")  # fmt: skip
     return parser.parse_args()
 
 

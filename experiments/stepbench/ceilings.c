@@ -187,12 +187,12 @@ static enum ss_status take_message(struct ss_link *link)
 }
 
 /* From the first rank to the last and back, 256 bytes as an entry or a report has; GAP_NS apart, so
- * that the peer may fall asleep. The seconds of one way. */
+ * that the peer may fall asleep. The median of the seconds of one way. */
 static enum ss_status exchange(struct ss_link *link, int count, uint64_t gap_ns, double *seconds)
 {
     const unsigned char message[256] = {0};
     int last = link->ranks - 1;
-    uint64_t spent_ns = 0;
+    double ways[MESSAGES] = {0};
     enum ss_status status = link->table->barrier(link);
     for (int i = 0; i < count && !status && (link->rank == 0 || link->rank == last); i++) {
         if (link->rank == 0 && gap_ns)
@@ -204,9 +204,9 @@ static enum ss_status exchange(struct ss_link *link, int count, uint64_t gap_ns,
             status = link->table->post(link, last - link->rank, message, sizeof message);
         if (!status && link->rank == 0)
             status = take_message(link);
-        spent_ns += ss_now_ns() - begin_ns;
+        ways[i] = (double)(ss_now_ns() - begin_ns) / 2e9;
     }
-    *seconds = (double)spent_ns / 1e9 / (2.0 * count);
+    *seconds = measure_median(ways, count);
     return status ? status : link->table->barrier(link);
 }
 

@@ -17,7 +17,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *values, int count)
+double measure_median(double *values, int count)
 {
     qsort(values, (size_t)count, sizeof *values, by_value);
     return values[count / 2];
@@ -55,7 +55,8 @@ static enum ss_status prefill(struct bed *bed, struct sequence *sequences, uint3
     return status ? status : bed_span(bed, begin_ns, ss_now_ns(), seconds);
 }
 
-/* Steps of one token each, two under way. */
+/* Steps of one token each, two under way: when the first that counts is queued, the one before it
+ * has just begun. */
 static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32_t count,
                              double *seconds, double *queueing)
 {
@@ -75,7 +76,7 @@ static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32
         status = bed_await_batch(bed, number);
     if (!status)
         status = bed_span(bed, begin_ns, ss_now_ns(), &span);
-    *seconds = span / DECODE_STEPS;
+    *seconds = span / (DECODE_STEPS + 1);
     *queueing = (double)queued_ns / 1e9 / DECODE_STEPS;
     return status;
 }
@@ -91,7 +92,7 @@ static enum ss_status measure_prefill(struct bed *bed, json_t *rows, uint32_t co
         status = prefill(bed, sequences, count, prompt, &seconds[i]);
     }
     if (!status)
-        measure_say(bed, rows, what, median(seconds, REPEATS), "s");
+        measure_say(bed, rows, what, measure_median(seconds, REPEATS), "s");
     return status;
 }
 
@@ -159,9 +160,9 @@ static enum ss_status measure_loads(struct bed *bed, json_t *rows)
     }
     if (status)
         return status;
-    measure_say(bed, rows, "load alone", median(alone, REPEATS), "s");
-    measure_say(bed, rows, "load and first token of 8, cold", median(cold, REPEATS), "s");
-    measure_say(bed, rows, "drop, host time", median(drops, REPEATS), "s");
+    measure_say(bed, rows, "load alone", measure_median(alone, REPEATS), "s");
+    measure_say(bed, rows, "load and first token of 8, cold", measure_median(cold, REPEATS), "s");
+    measure_say(bed, rows, "drop, host time", measure_median(drops, REPEATS), "s");
     return SS_OK;
 }
 
