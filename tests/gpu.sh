@@ -4,7 +4,7 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device ops memcheck golden link swap steps; on demand: racecheck pieces.
+# Steps, all by default: waits device ops memcheck golden link swap steps; on demand: racecheck pieces profile.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
@@ -73,6 +73,11 @@ step() { # step TP PP [options]
         --out "$results/$name.json" "${@:3}"
 }
 
+profile() { # profile TP PP SHARE NAME: the steps of so many of the shape's layers
+    try "profile-$4" 120 mpirun -np $(($1 * $2)) stepbench --tp "$1" --pp "$2" --scale "$3" \
+        --out "$results/profile-$4.json"
+}
+
 for step in "$@"; do
     case $step in
     waits) try waits 90 stream_waits "$results/waits.json" ;;
@@ -113,6 +118,14 @@ for step in "$@"; do
         [ "$ranks" = 4 ] || continue
         step 4 1
         step 2 2
+        ;;
+    profile) # what experiments/profile/run.py --from takes
+        try profile-link 90 mpirun -np "$ranks" swapbench link --out "$results/profile-link.json"
+        profile 1 1 0.1 1x1-few
+        profile 1 1 0.5 1x1-more
+        [ "$ranks" = 4 ] || continue
+        profile 4 1 0.1 tp
+        profile 1 4 0.1 pp
         ;;
     pieces)
         for bytes in 4194304 33554432; do swap 1 1 --repeats=5 --piece=$bytes; done

@@ -15,7 +15,7 @@ find_program(SWAPSERVE_PYTHON NAMES python3 python
 find_program(SWAPSERVE_PYTHON NAMES python3)
 
 foreach(test serve_text overload ends killed bad_input refusals cancel emulate
-    load lost_rank rest)
+    load load_arrivals lost_rank rest)
   ss_server_test(${test})
 endforeach()
 # Measures processor time; alone, and in the release build only.

@@ -60,13 +60,13 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--workload", metavar="FILE", help="a workload file")
     what.add_argument("--arrivals", metavar="FILE", help="a list of arrivals, as CSV")
     change = parser.add_argument_group("changes to it")
-    change.add_argument("--seed", type=int, default=0, help="of arrivals and prompts (default 0)")
+    change.add_argument("--seed", type=int, default=1, help="of arrivals and prompts (default 1)")
     change.add_argument(
         "--duration", type=positive, metavar="S",
         help="arrivals for S seconds, whatever the workload says; of a list: its first S seconds",
     )  # fmt: skip
     change.add_argument(
-        "--scale", type=positive, metavar="X", default=1.0,
+        "--scale", "--rate", type=positive, metavar="X", default=1.0,
         help="X times every rate; of a list: times divided by X",
     )  # fmt: skip
     change.add_argument(
@@ -145,7 +145,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     print(report.to_json(summary) if options.json else report.describe(summary))
     if summary["answered"] == 0 and summary["requests"] > 0:
         return 1
-    return 3 if slo_s is not None and summary["slo"]["attained"] < options.attain else 0
+    return 3 if slo_s is not None and summary["slo_attainment"] < options.attain else 0
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def spread(values: Sequence[float]) -> Dict[str, float]:
-    """Mean, percentiles and largest of VALUES; empty where there are none."""
+    """How many VALUES, their mean, percentiles and largest; 0 where there are none."""
     if not values:
-        return {}
+        return dict.fromkeys(["count", "mean", *SHARES, "max"], 0.0)
     ordered = sorted(values)
-    found = {"mean": statistics.fmean(ordered)}
+    found = {"count": len(ordered), "mean": statistics.fmean(ordered)}
     for name, share in SHARES.items():
         found[name] = percentile(ordered, share)
     found["max"] = ordered[-1]
@@ -55,8 +55,21 @@ def attainment(outcomes: Sequence[Outcome], slo_s: float) -> float:
     return good / len(outcomes) if outcomes else 1.0
 
 
+def describe_models(outcomes: Sequence[Outcome], duration_s: float) -> List[Dict[str, Any]]:
+    latencies: Dict[str, List[float]] = defaultdict(list)
+    for item in outcomes:
+        if item.answered and item.latency_s is not None:
+            latencies[item.arrival.model].append(item.latency_s)
+    arrivals = sorted((item.arrival for item in outcomes), key=lambda one: one.at_ns)
+    return [
+        {"name": name, **row, "mean_latency_s": statistics.fmean(latencies[name] or [0.0])}
+        for name, row in rates(arrivals, duration_s).items()
+    ]
+
+
 def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dict[str, Any]:
-    """The summary of RUN, whose arrivals were spread over DURATION_S."""
+    """The summary of RUN, whose arrivals were spread over DURATION_S. What swapsim's summary has too
+    is called the same."""
     done = [item for item in run.outcomes if item.answered]
     tokens = sum(item.tokens for item in run.outcomes)
     before, after = run.before, run.after
@@ -64,26 +77,30 @@ def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dic
     made: Dict[str, Any] = {
         "requests": len(run.outcomes),
         "answered": len(done),
+        "cold": sum(1 for item in done if item.cold),
+        "ended": dict(Counter(item.reason for item in done)),
         "refused": dict(Counter(item.reason for item in run.outcomes if not item.answered)),
         "duration_s": duration_s,
-        "seconds": run.seconds,
+        "end_s": run.seconds,
         "latency_s": spread([item.latency_s for item in done if item.latency_s is not None]),
         "first_token_s": spread(
             [item.first_token_s for item in done if item.first_token_s is not None]
         ),
-        "throughput_per_s": len(done) / run.seconds if run.seconds else 0.0,
+        "requests_per_s": len(done) / run.seconds if run.seconds else 0.0,
+        "tokens": tokens,
         "tokens_per_s": tokens / run.seconds if run.seconds else 0.0,
         "loads": after.loads - before.loads,
         "drops": after.drops - before.drops,
         "bytes_loaded": after.bytes_loaded - before.bytes_loaded,
+        "bytes_copied_back": after.bytes_copied_back - before.bytes_copied_back,
         "load_s": load_ns / 1e9,
         "hidden_share": (after.hidden_ns - before.hidden_ns) / load_ns if load_ns else 0.0,
-        "cold": sum(1 for item in done if item.cold),
         "sent_late_s": spread([item.late_s for item in run.outcomes]),
-        "models": rates([item.arrival for item in run.outcomes], duration_s),
+        "models": describe_models(run.outcomes, duration_s),
     }
     if slo_s is not None:
-        made["slo"] = {"seconds": slo_s, "attained": attainment(run.outcomes, slo_s)}
+        made["slo_s"] = slo_s
+        made["slo_attainment"] = attainment(run.outcomes, slo_s)
     return made
 
 
@@ -119,8 +136,8 @@ def write_requests(path: Path, outcomes: Sequence[Outcome]) -> None:
 def describe(summary: Dict[str, Any]) -> str:
     """The summary for people, in lines."""
     lines = [
-        f"{summary['requests']} requests in {summary['seconds']:.2f} s, "
-        f"{summary['answered']} answered, {summary['throughput_per_s']:.2f} a second, "
+        f"{summary['requests']} requests in {summary['end_s']:.2f} s, "
+        f"{summary['answered']} answered, {summary['requests_per_s']:.2f} a second, "
         f"{summary['tokens_per_s']:.1f} tokens a second"
     ]
     for reason, count in sorted(summary["refused"].items()):
@@ -128,7 +145,7 @@ def describe(summary: Dict[str, Any]) -> str:
     lines.append(f"{'ms':>14} " + "".join(f"{name:>10}" for name in ["mean", *SHARES, "max"]))
     for name, key in (("latency", "latency_s"), ("first token", "first_token_s")):
         values = summary[key]
-        if values:
+        if values["count"]:
             cells = "".join(f"{values[part] * 1e3:10.1f}" for part in ["mean", *SHARES, "max"])
             lines.append(f"{name:>14} {cells}")
     lines.append(
@@ -136,9 +153,8 @@ def describe(summary: Dict[str, Any]) -> str:
         f"{summary['hidden_share']:.1%} of their time hidden; {summary['cold']} requests came cold"
     )
     late = summary["sent_late_s"]
-    if late:
+    if late["count"]:
         lines.append(f"sent at most {late['max'] * 1e3:.1f} ms late (p99 {late['p99'] * 1e3:.1f})")
-    if "slo" in summary:
-        slo = summary["slo"]
-        lines.append(f"{slo['attained']:.2%} within {slo['seconds'] * 1e3:g} ms")
+    if "slo_s" in summary:
+        lines.append(f"{summary['slo_attainment']:.2%} within {summary['slo_s'] * 1e3:g} ms")
     return "\n".join(lines)

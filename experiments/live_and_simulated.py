@@ -1,0 +1,104 @@
+"""One list of arrivals, run live over mpirun and in swapsim by the same configuration."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.server import ROOT, Server, default_build
+
+LATE_MS_MAX = 50.0  # a driver that sent later than this has measured itself
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run's summary, and the latency of each answered request in seconds."""
+
+    summary: dict[str, Any]
+    latencies: list[float]
+
+    @property
+    def mean_s(self) -> float:
+        return float(self.summary["latency_s"]["mean"])
+
+    @property
+    def p99_s(self) -> float:
+        return float(self.summary["latency_s"]["p99"])
+
+
+def configure(path: Path, changes: Mapping[str, Any], folder: Path) -> Path:
+    """The configuration at PATH with CHANGES in the place of its own keys, written to FOLDER."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["profile"] = str((path.parent / content["profile"]).resolve())
+    for key, value in changes.items():
+        content[key] = {**content.get(key, {}), **value} if isinstance(value, dict) else value
+    made = folder / "config.yaml"
+    made.write_text(json.dumps(content, indent=1), encoding="utf-8")  # JSON is YAML
+    return made
+
+
+def model_names(config: Path) -> list[str]:
+    return [model["name"] for model in json.loads(config.read_text(encoding="utf-8"))["models"]]
+
+
+def make_arrivals(workload: Path, seed: int, names: list[str], out: Path) -> None:
+    """The list of arrivals that both runs replay."""
+    _run([sys.executable, "-m", "swapserve.load", "--workload", workload, "--seed", seed,
+          "--dry-run", ",".join(names), "--save-arrivals", out])  # fmt: skip
+
+
+def run_live(config: Path, arrivals: Path, folder: Path) -> Ran:
+    """Every page of the pool is touched first; the models are absent when it begins."""
+    group = json.loads(config.read_text(encoding="utf-8")).get("group", {})
+    with Server(config, group.get("tp", 1) * group.get("pp", 1)) as server:
+        with server.client() as client:
+            for name in model_names(config):
+                client.load(name)
+            for name in model_names(config):
+                client.drop(name)
+            time.sleep(0.3)
+        _run([sys.executable, "-m", "swapserve.load", "--quiet", "--arrivals", arrivals,
+              "--endpoint", server.endpoint, "--out", folder])  # fmt: skip
+        if server.drain() != 0:
+            raise RuntimeError(f"the server ended with {server.exit_code}:\n{server.tail()}")
+    ran = _read(folder)
+    late = ran.summary["sent_late_s"]
+    if late["p99"] * 1e3 > LATE_MS_MAX:
+        raise RuntimeError(f"the load generator was late ({late}): this machine is too busy")
+    return ran
+
+
+def run_simulated(config: Path, arrivals: Path, folder: Path) -> Ran:
+    replay = folder / "replay.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    replay.write_text(f"streams:\n  - replay: {{csv: {arrivals.resolve()}}}\n", encoding="utf-8")
+    program = default_build() / "engine" / "swapsim" / "swapsim"
+    _run([program, "--quiet", "--config", config, "--workload", replay, "--out", folder])
+    return _read(folder)
+
+
+def _run(command: list[Any]) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "rpc" / "python")}
+    done = subprocess.run(
+        [str(part) for part in command], env=environ, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}")
+
+
+def _read(folder: Path) -> Ran:
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    with (folder / "requests.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["reason"] in ("length", "stop", "eos")]
+    return Ran(summary, [float(row["end_s"]) - float(row["arrival_s"]) for row in rows])
