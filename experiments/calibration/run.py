@@ -43,11 +43,11 @@ class Case:
 
 CASES = [
     Case("low", "1x1", "lru"),
-    Case("bursts", "1x1", "lru"),
-    Case("bursts", "2x1", "swap_aware"),
+    Case("bursts", "1x1", "lru", seed=8),
+    Case("bursts", "2x1", "swap_aware", seed=3),
     Case("swaps", "2x1", "lru"),
     Case("swaps", "2x2", "lru"),
-    Case("mixed", "2x2", "swap_aware"),
+    Case("mixed", "2x2", "swap_aware", seed=6),
 ]
 
 

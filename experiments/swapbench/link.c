@@ -5,6 +5,7 @@
 
 #define BUFFER_BYTES_MAX ((size_t)256 << 20)
 #define COPY_BYTES_MAX   ((size_t)64 << 20)
+#define TRIES            3
 
 /* One buffer on either side, and a lane for each direction. */
 struct bed {
@@ -94,12 +95,18 @@ static enum ss_status measure(struct bed *bed, size_t bytes, bool busy, bool in,
     return status;
 }
 
+/* The fastest of a few: what else the machine does can only slow it. */
 static enum ss_status row(struct bed *bed, size_t bytes, bool all, bool in, bool out)
 {
     struct bench *bench = bed->bench;
-    double rate;
+    double rate = 0;
     bool busy = all || bench->link->rank == 0;
-    enum ss_status status = measure(bed, bytes, busy, in, out, &rate);
+    enum ss_status status = SS_OK;
+    for (int i = 0; i < TRIES && !status; i++) {
+        double found;
+        status = measure(bed, bytes, busy, in, out, &found);
+        rate = !status && found > rate ? found : rate;
+    }
     if (status || bench->link->rank != 0)
         return status;
     int ranks = all ? bench->link->ranks : 1;
