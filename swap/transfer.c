@@ -1,9 +1,11 @@
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "swap/transfer_queue.h"
 
@@ -176,7 +178,9 @@ static enum ss_status start(struct ss_transfer *transfer)
     /* Signals belong to the program's own threads. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&transfer->thread, 0, move_pieces, transfer);
+    int error = ss_fault(SS_FAULT_THREAD)
+                    ? EAGAIN
+                    : pthread_create(&transfer->thread, 0, move_pieces, transfer);
     pthread_sigmask(SIG_SETMASK, &before, 0);
     if (error)
         return ss_fail_errno(SS_NO_MEMORY, error, "the transfer thread");

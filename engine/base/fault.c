@@ -28,12 +28,19 @@ uint64_t ss_fault_count(enum ss_fault_kind kind)
     return faults[kind].count;
 }
 
+const char *ss_fault_name(enum ss_fault_kind kind)
+{
+    static const char *const names[SS_FAULT_KINDS] = {"alloc", "device", "link",  "file",
+                                                      "comm",  "thread", "socket"};
+    return names[kind];
+}
+
 bool ss_fault_arm_text(const char *text)
 {
-    static const char *const names[SS_FAULT_KINDS] = {"alloc", "device", "link", "file"};
     for (int kind = 0; kind < SS_FAULT_KINDS; kind++) {
-        size_t length = strlen(names[kind]);
-        if (strncmp(text, names[kind], length) != 0 || text[length] != ':')
+        const char *name = ss_fault_name((enum ss_fault_kind)kind);
+        size_t length = strlen(name);
+        if (strncmp(text, name, length) != 0 || text[length] != ':')
             continue;
         char *end;
         uint64_t nth = strtoull(text + length + 1, &end, 10);

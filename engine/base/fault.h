@@ -13,6 +13,9 @@ enum ss_fault_kind {
     SS_FAULT_DEVICE,
     SS_FAULT_LINK,
     SS_FAULT_FILE,
+    SS_FAULT_COMM,   /* a collective or an edge, as it runs */
+    SS_FAULT_THREAD, /* starting one */
+    SS_FAULT_SOCKET, /* the server's */
     SS_FAULT_KINDS
 };
 
@@ -25,7 +28,10 @@ void ss_fault_arm(enum ss_fault_kind kind, uint64_t nth);
 /* Calls of KIND seen since it was armed: how far a test's loop over n must go. */
 uint64_t ss_fault_count(enum ss_fault_kind kind);
 
-/* Arms from a text "alloc:17" | "device:3" | "link:2" | "file:1"; false where it does not parse. */
+/* "alloc", "device", "link", "file", "comm", "thread", "socket". */
+const char *ss_fault_name(enum ss_fault_kind kind);
+
+/* Arms from a text like "alloc:17"; false where it does not parse. */
 bool ss_fault_arm_text(const char *text);
 
 #endif

@@ -15,14 +15,12 @@
 #include "engine/base/memory.h"
 #include "engine/config/config.h"
 #include "engine/serve/catalog.h"
-#include "engine/serve/live.h"
-#include "engine/serve/node.h"
+#include "engine/serve/member.h"
 #include "engine/serve/tokenizers.h"
 #include "pipeline/link/link.h"
 
 #define LINK_CREDITS   16
 #define LINK_QUEUE_MAX 8192
-#define FLUSH_NS       (2 * SS_NS_PER_S)
 #define SPEAK_NS       (3 * SS_NS_PER_S)
 #define EXIT_CONFIG    2
 
@@ -108,40 +106,11 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-struct server {
-    struct ss_catalog *catalog;
-    struct ss_link *link;
-    struct ss_node node;
-    struct ss_rank *rank;
-    struct ss_live *live;                   /* rank 0 */
-    struct ss_tokenizer *const *tokenizers; /* rank 0 */
-    char *hosts;
-    bool asked;
-};
-
-static uint64_t on_turn(void *user)
+/* Looked at once per turn of the loop: the first signal asks for a drain. */
+static enum ss_member_wish wish(void *user)
 {
-    struct server *server = user;
-    if (signals_seen && !server->asked) {
-        server->asked = true;
-        if (server->live)
-            ss_live_ask_drain(server->live);
-        else if (ss_rank_ask_drain(server->rank))
-            SS_ERROR("the drain could not be passed on: %s", ss_status_message());
-    }
-    return server->live ? ss_live_on_turn(server->live) : UINT64_MAX;
-}
-
-static void on_report(void *user, const struct ss_report *report)
-{
-    struct server *server = user;
-    ss_live_on_report(server->live, report);
-}
-
-static void on_drain(void *user)
-{
-    struct server *server = user;
-    ss_live_ask_drain(server->live);
+    (void)user;
+    return signals_seen ? SS_MEMBER_DRAINS : SS_MEMBER_GOES_ON;
 }
 
 /* The rank that speaks of mistakes also opens the tokenizers. */
@@ -173,114 +142,42 @@ static void set_log_level(const char *name)
             ss_log_set_level((enum ss_log_level)level);
 }
 
-static enum ss_status gather_hosts(struct server *server)
+static void say_ready(const struct ss_member_options *group, const struct ss_member *member,
+                      uint64_t begun_ns)
 {
-    char mine[SS_HOST_BYTES] = "";
-    gethostname(mine, sizeof mine - 1);
-    enum ss_status status =
-        ss_agree(server->link,
-                 ss_alloc(&server->hosts, (size_t)server->link->ranks, sizeof mine, "host names"));
-    return status ? status
-                  : server->link->table->all_gather(server->link, mine, sizeof mine, server->hosts);
-}
-
-static enum ss_status open_live(struct server *server)
-{
-    enum ss_status status = gather_hosts(server);
-    if (!status && server->link->rank == 0) {
-        const struct ss_live_options live = {.catalog = server->catalog,
-                                             .link = server->link,
-                                             .tokenizers = server->tokenizers,
-                                             .device = server->node.device->description,
-                                             .hosts = server->hosts};
-        status = ss_live_create(&live, &server->live);
-    }
-    return ss_agree(server->link, status);
-}
-
-static enum ss_status open_server(struct server *server)
-{
-    struct ss_rank_options rank = {.link = server->link,
-                                   .tp = server->catalog->tp,
-                                   .pp = server->catalog->pp,
-                                   .message_bytes_max =
-                                       ss_catalog_message_bytes_max(server->catalog),
-                                   .on_report = server->link->rank == 0 ? on_report : 0,
-                                   .on_drain = server->link->rank == 0 ? on_drain : 0,
-                                   .on_turn = on_turn,
-                                   .user = server};
-    enum ss_status status = ss_node_open(server->catalog, server->link, &server->node);
-    if (!status)
-        status = open_live(server);
-    if (!status) {
-        rank.stage = server->node.executor;
-        rank.reporter = &server->node.reporter;
-        status = ss_agree(server->link, ss_rank_create(&rank, &server->rank));
-    }
-    if (!status && server->live)
-        status = ss_live_start(server->live, server->rank);
-    return status;
-}
-
-static void say_ready(const struct server *server, uint64_t begun_ns)
-{
-    for (size_t i = 0; *ss_live_endpoint(server->live, i); i++)
-        SS_INFO("listening on %s", ss_live_endpoint(server->live, i));
+    for (size_t i = 0; *ss_member_endpoint(member, i); i++)
+        SS_INFO("listening on %s", ss_member_endpoint(member, i));
     SS_INFO("ready after %.1f s: %d models, %d ranks on %s", (double)(ss_now_ns() - begun_ns) / 1e9,
-            server->catalog->model_count, server->link->ranks, server->node.device->description);
+            group->catalog->model_count, group->link->ranks, ss_member_device(member));
 }
 
-/* After a failure the streams of this rank may wait for peers that are gone: nothing is taken down
- * in order, the process just ends, and with it all it held. Rank 0 has answered its clients by now;
- * the others leave it the time to do so, since mpirun ends the job with the first of them. */
-static _Noreturn void end_failed(struct server *server)
+static int serve(const struct ss_member_options *group, uint64_t begun_ns)
 {
-    if (server->live)
-        ss_live_lose(server->live);
-    enum ss_status status = server->link->table->flush(server->link, FLUSH_NS);
-    if (status)
-        SS_WARNING("%s", ss_status_message());
-    if (server->live)
-        ss_live_destroy(server->live); /* the last answers leave before this returns */
-    else
-        ss_sleep_until_ns(ss_now_ns() + FLUSH_NS);
-    _exit(EXIT_FAILURE);
-}
-
-static void close_server(struct server *server)
-{
-    ss_live_destroy(server->live);
-    ss_rank_destroy(server->rank);
-    ss_node_close(&server->node);
-    ss_free(server->hosts);
-}
-
-static int serve(struct server *server, uint64_t begun_ns)
-{
-    enum ss_status status = open_server(server);
-    if (status) {
-        if (server->link->rank == 0)
+    struct ss_member *member;
+    bool first = group->link->rank == 0;
+    if (ss_member_open(group, &member)) {
+        if (first)
             SS_ERROR("%s", ss_status_message());
-        close_server(server);
         return EXIT_FAILURE;
     }
-    if (server->live)
-        say_ready(server, begun_ns);
-    status = ss_rank_run(server->rank);
-    if (status)
+    if (first)
+        say_ready(group, member, begun_ns);
+    enum ss_status status = ss_member_run(member);
+    if (status) {
+        /* The streams of this rank may wait for peers that are gone: nothing is taken down in
+         * order, the process just ends, and with it all it held. Rank 0 answers its clients; the
+         * others leave it the time to do so, since mpirun ends the job with the first of them. */
         SS_ERROR("%s", ss_status_message());
-    if (status || (server->live && ss_live_failed(server->live)))
-        end_failed(server);
-    if (server->live)
-        ss_live_stop(server->live);
-    if (server->catalog->config->trace)
-        status = ss_node_write_trace(&server->node, server->catalog->config->trace);
-    if (!status)
-        status = server->link->table->flush(server->link, FLUSH_NS);
+        ss_member_abandon(member);
+        if (!first)
+            ss_sleep_until_ns(ss_now_ns() + SPEAK_NS);
+        _exit(EXIT_FAILURE);
+    }
+    status = ss_member_finish(member);
     if (status)
         SS_WARNING("%s", ss_status_message());
-    close_server(server);
-    if (server->link->rank == 0)
+    ss_member_close(member);
+    if (first)
         SS_INFO("drained");
     return status ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -291,25 +188,25 @@ static int start(const struct ss_config *config, struct ss_catalog *catalog,
     const struct ss_link_options link = {.message_bytes_max = ss_catalog_message_bytes_max(catalog),
                                          .credits = LINK_CREDITS,
                                          .queue_max = LINK_QUEUE_MAX};
-    struct server server = {.catalog = catalog, .tokenizers = tokenizers};
+    struct ss_member_options member = {.catalog = catalog, .tokenizers = tokenizers, .wish = wish};
     uint64_t begun_ns = ss_now_ns();
     int wanted = config->group.tp * config->group.pp, code = EXIT_CONFIG;
-    if (ss_link_open_mpi(&link, &server.link)) {
+    if (ss_link_open_mpi(&link, &member.link)) {
         SS_ERROR("%s", ss_status_message());
         return EXIT_FAILURE;
     }
-    ss_log_set_rank(server.link->rank);
-    if (server.link->ranks == wanted) {
-        signal_link = server.link;
-        code = serve(&server, begun_ns);
-    } else if (server.link->rank == 0) {
+    ss_log_set_rank(member.link->rank);
+    if (member.link->ranks == wanted) {
+        signal_link = member.link;
+        code = serve(&member, begun_ns);
+    } else if (member.link->rank == 0) {
         SS_ERROR("%s: group.tp %d x group.pp %d needs %d ranks, found %d: start it with "
                  "mpirun -np %d swapserve --config %s",
-                 config->path, config->group.tp, config->group.pp, wanted, server.link->ranks,
+                 config->path, config->group.tp, config->group.pp, wanted, member.link->ranks,
                  wanted, config->path);
     }
     signal_link = 0;
-    server.link->table->destroy(server.link);
+    member.link->table->destroy(member.link);
     return code;
 }
 
@@ -359,7 +256,9 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, 0, &arguments);
     const char *fault = fault_of_this_rank();
     if (fault && !ss_fault_arm_text(fault)) {
-        SS_ERROR("SWAPSERVE_FAULT: found %s, expected alloc:N, device:N, link:N or file:N", fault);
+        SS_ERROR("SWAPSERVE_FAULT: found %s, expected KIND:N, with a KIND of alloc, device, link, "
+                 "file, comm, thread or socket",
+                 fault);
         return EXIT_CONFIG;
     }
     catch_signals();

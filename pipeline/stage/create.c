@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "pipeline/stage/internal.h"
 
@@ -190,6 +191,14 @@ static enum ss_status create_model(struct ss_stage *stage, struct stage_model *m
     return status;
 }
 
+/* Host memory to be registered with the device: whole pages; MAP_FAILED: none. */
+static void *map_host(size_t bytes)
+{
+    if (ss_fault(SS_FAULT_ALLOC))
+        return MAP_FAILED;
+    return mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 static enum ss_status create_flights(struct ss_stage *stage)
 {
     const struct ss_stage_limits *limits = &stage->options.limits;
@@ -200,8 +209,7 @@ static enum ss_status create_flights(struct ss_stage *stage)
                               (size_t)stage->tp * sizeof(float)
                         : 0;
     size_t each = align_up(stage->layout.host_bytes + tokens + logits, 4096);
-    void *mapped = mmap(0, each * limits->batches_in_flight, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *mapped = map_host(each * limits->batches_in_flight);
     if (mapped == MAP_FAILED)
         return ss_fail(SS_NO_MEMORY, "staging memory: %zu bytes", each * limits->batches_in_flight);
     stage->host_memory = mapped;
@@ -340,7 +348,7 @@ static enum ss_status create_frequencies(struct ss_stage *stage)
     if (!bytes)
         return SS_OK;
     bytes = align_up(bytes, 4096);
-    void *host = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *host = map_host(bytes);
     if (host == MAP_FAILED)
         return ss_fail(SS_NO_MEMORY, "rotary frequencies: %zu bytes", bytes);
     enum ss_status status = stage->device->host_register(stage->options.device, host, bytes);

@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/fault.h"
 
 enum ss_status ss_reply_queue_create(struct ss_reply_queue *outbox, uint32_t count_max)
 {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = ss_fault(SS_FAULT_FILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return ss_fail_errno(SS_IO, errno, "eventfd for the reply queue");
     *outbox = (struct ss_reply_queue){.count_max = count_max, .fd = fd};

@@ -1,9 +1,11 @@
 #include "rpc/server.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "rpc/server/door.h"
 
@@ -49,7 +51,8 @@ enum ss_status ss_server_start(struct ss_server *server)
     /* Signals are for the thread that waits for them. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&server->thread, 0, ss_door_run, server);
+    int error = ss_fault(SS_FAULT_THREAD) ? EAGAIN
+                                          : pthread_create(&server->thread, 0, ss_door_run, server);
     pthread_sigmask(SIG_SETMASK, &before, 0);
     if (error)
         return ss_fail_errno(SS_NO_MEMORY, error, "server: starting its thread");

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdint.h>
 
+#include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "pipeline/comm/host/sum.h"
 #include "swap/device/cpu/cpu.h"
@@ -40,11 +41,18 @@ static enum ss_status check_bytes(const char *what, size_t bytes, size_t bytes_m
                    bytes_max);
 }
 
+static enum ss_status planted(void)
+{
+    return ss_fault(SS_FAULT_COMM) ? ss_fail(SS_IO, "comm: planted fault") : SS_OK;
+}
+
 static enum ss_status run_all_reduce(void *arguments)
 {
     const struct call *call = arguments;
     struct ss_host_comm *host = call->host;
-    enum ss_status status = host->transport->gather(host, call->data, host->parts, call->bytes);
+    enum ss_status status = planted();
+    if (status == SS_OK)
+        status = host->transport->gather(host, call->data, host->parts, call->bytes);
     if (status != SS_OK)
         return ss_status_context(status, "all_reduce of %zu bytes", call->bytes);
     ss_sum_in_order(call->data, host->parts, host->comm.tp, call->count, call->dtype);
@@ -73,8 +81,9 @@ enum ss_status ss_host_all_reduce(struct ss_comm *comm, struct ss_stream *stream
 static enum ss_status run_all_gather(void *arguments)
 {
     const struct call *call = arguments;
-    enum ss_status status =
-        call->host->transport->gather(call->host, call->data, call->out, call->bytes);
+    enum ss_status status = planted();
+    if (status == SS_OK)
+        status = call->host->transport->gather(call->host, call->data, call->out, call->bytes);
     if (status != SS_OK)
         return ss_status_context(status, "all_gather of %zu bytes", call->bytes);
     return SS_OK;
@@ -107,10 +116,11 @@ static enum ss_status run_send(void *arguments)
 {
     const struct call *call = arguments;
     struct ss_host_comm *host = call->host;
-    enum ss_status status = host->self_edge
-                                ? name_self(host, ss_mailbox_send(host->self_edge, call->data,
-                                                                  call->bytes, host->timeout_ns))
-                                : host->transport->send(host, call->data, call->bytes);
+    enum ss_status status = planted();
+    if (status == SS_OK)
+        status = host->self_edge ? name_self(host, ss_mailbox_send(host->self_edge, call->data,
+                                                                   call->bytes, host->timeout_ns))
+                                 : host->transport->send(host, call->data, call->bytes);
     if (status != SS_OK)
         return ss_status_context(status, "send of %zu bytes to the next stage", call->bytes);
     return SS_OK;
@@ -129,10 +139,12 @@ static enum ss_status run_receive(void *arguments)
 {
     const struct call *call = arguments;
     struct ss_host_comm *host = call->host;
-    enum ss_status status = host->self_edge
-                                ? name_self(host, ss_mailbox_receive(host->self_edge, call->data,
-                                                                     call->bytes, host->timeout_ns))
-                                : host->transport->receive(host, call->data, call->bytes);
+    enum ss_status status = planted();
+    if (status == SS_OK)
+        status = host->self_edge
+                     ? name_self(host, ss_mailbox_receive(host->self_edge, call->data, call->bytes,
+                                                          host->timeout_ns))
+                     : host->transport->receive(host, call->data, call->bytes);
     if (status != SS_OK)
         return ss_status_context(status, "receive of %zu bytes from the previous stage",
                                  call->bytes);

@@ -1,9 +1,11 @@
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
+#include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "swap/device/cpu/internal.h"
 
@@ -188,7 +190,9 @@ static enum ss_status start(struct cpu_stream *stream)
     /* Signals belong to the program's own threads. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&stream->worker, 0, work_through, stream);
+    int error = ss_fault(SS_FAULT_THREAD)
+                    ? EAGAIN
+                    : pthread_create(&stream->worker, 0, work_through, stream);
     pthread_sigmask(SIG_SETMASK, &before, 0);
     if (error)
         return ss_fail_errno(SS_NO_MEMORY, error, "cpu device: a stream's thread");

@@ -1,0 +1,173 @@
+#include "engine/serve/member.h"
+
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/memory.h"
+#include "engine/serve/live.h"
+#include "engine/serve/node.h"
+
+#define FLUSH_NS (2 * SS_NS_PER_S)
+
+struct ss_member {
+    struct ss_member_options options;
+    struct ss_node node;
+    struct ss_rank *rank;
+    struct ss_live *live; /* rank 0 */
+    char *hosts;
+    bool asked;
+};
+
+static void ask_drain(struct ss_member *member)
+{
+    if (member->asked)
+        return;
+    member->asked = true;
+    if (member->live)
+        ss_live_ask_drain(member->live);
+    else if (ss_rank_ask_drain(member->rank))
+        SS_ERROR("the drain could not be passed on: %s", ss_status_message());
+}
+
+static uint64_t on_turn(void *user)
+{
+    struct ss_member *member = user;
+    enum ss_member_wish wish =
+        member->options.wish ? member->options.wish(member->options.user) : SS_MEMBER_GOES_ON;
+    if (wish == SS_MEMBER_DRAINS)
+        ask_drain(member);
+    else if (wish == SS_MEMBER_LEAVES)
+        ss_rank_leave(member->rank);
+    return member->live ? ss_live_on_turn(member->live) : UINT64_MAX;
+}
+
+static void on_report(void *user, const struct ss_report *report)
+{
+    struct ss_member *member = user;
+    ss_live_on_report(member->live, report);
+}
+
+static void on_drain(void *user)
+{
+    struct ss_member *member = user;
+    ss_live_ask_drain(member->live);
+}
+
+static enum ss_status gather_hosts(struct ss_member *member)
+{
+    struct ss_link *link = member->options.link;
+    char mine[SS_HOST_BYTES] = "";
+    gethostname(mine, sizeof mine - 1);
+    enum ss_status status =
+        ss_agree(link, ss_alloc(&member->hosts, (size_t)link->ranks, sizeof mine, "host names"));
+    return status ? status : link->table->all_gather(link, mine, sizeof mine, member->hosts);
+}
+
+static enum ss_status open_live(struct ss_member *member)
+{
+    enum ss_status status = gather_hosts(member);
+    if (!status && member->options.link->rank == 0) {
+        const struct ss_live_options live = {.catalog = member->options.catalog,
+                                             .link = member->options.link,
+                                             .tokenizers = member->options.tokenizers,
+                                             .device = member->node.device->description,
+                                             .hosts = member->hosts};
+        status = ss_live_create(&live, &member->live);
+    }
+    return ss_agree(member->options.link, status);
+}
+
+static enum ss_status open_all(struct ss_member *member)
+{
+    const struct ss_catalog *catalog = member->options.catalog;
+    struct ss_link *link = member->options.link;
+    struct ss_rank_options rank = {.link = link,
+                                   .tp = catalog->tp,
+                                   .pp = catalog->pp,
+                                   .message_bytes_max = ss_catalog_message_bytes_max(catalog),
+                                   .on_report = link->rank == 0 ? on_report : 0,
+                                   .on_drain = link->rank == 0 ? on_drain : 0,
+                                   .on_turn = on_turn,
+                                   .user = member};
+    enum ss_status status = ss_node_open(catalog, link, &member->node);
+    if (!status)
+        status = open_live(member);
+    if (status)
+        return status;
+    rank.stage = member->node.executor;
+    rank.reporter = &member->node.reporter;
+    status = ss_rank_create(&rank, &member->rank);
+    if (!status && member->live)
+        status = ss_live_start(member->live, member->rank);
+    return ss_agree(link, status);
+}
+
+enum ss_status ss_member_open(const struct ss_member_options *options, struct ss_member **out)
+{
+    struct ss_member *member = 0;
+    enum ss_status status =
+        ss_agree(options->link, ss_alloc(&member, 1, sizeof *member, "a rank of the group"));
+    if (!status) {
+        member->options = *options;
+        status = open_all(member);
+    }
+    if (status) {
+        ss_member_close(member);
+        return status;
+    }
+    *out = member;
+    return SS_OK;
+}
+
+enum ss_status ss_member_run(struct ss_member *member)
+{
+    enum ss_status status = ss_rank_run(member->rank);
+    if (!status && member->live && ss_live_failed(member->live))
+        status = ss_fail(SS_PEER_LOST, "the group cannot go on");
+    return status;
+}
+
+void ss_member_abandon(struct ss_member *member)
+{
+    struct ss_link *link = member->options.link;
+    if (member->live)
+        ss_live_lose(member->live);
+    if (link->table->flush(link, FLUSH_NS))
+        SS_WARNING("%s", ss_status_message());
+    ss_live_destroy(member->live); /* the last answers leave before this returns */
+    member->live = 0;
+}
+
+enum ss_status ss_member_finish(struct ss_member *member)
+{
+    struct ss_link *link = member->options.link;
+    const char *trace = member->options.catalog->config->trace;
+    enum ss_status status = SS_OK;
+    if (member->live)
+        ss_live_stop(member->live);
+    if (trace)
+        status = ss_node_write_trace(&member->node, trace);
+    return status ? status : link->table->flush(link, FLUSH_NS);
+}
+
+void ss_member_close(struct ss_member *member)
+{
+    if (!member)
+        return;
+    ss_live_destroy(member->live);
+    ss_rank_destroy(member->rank);
+    ss_node_close(&member->node);
+    ss_free(member->hosts);
+    ss_free(member);
+}
+
+const char *ss_member_endpoint(const struct ss_member *member, size_t index)
+{
+    return ss_live_endpoint(member->live, index);
+}
+
+const char *ss_member_device(const struct ss_member *member)
+{
+    return member->node.device->description;
+}
