@@ -127,7 +127,10 @@ bool misfortune_lets(const struct ss_sim_event *event)
     if (run.scenario.loss == LOSS_SHORT)
         shorten(report);
     if (run.scenario.loss == LOSS_TOKENLESS && report->kind == SS_REPORT_TOKENS && !run.loss_done) {
-        report->token_count = 0;
+        /* They stand behind the report in memory that is ours. */
+        struct ss_report_token *tokens = (struct ss_report_token *)(uintptr_t)report->tokens;
+        for (uint32_t i = 0; i < report->token_count; i++)
+            tokens[i].slot = SS_NO_SLOT;
         run.loss_done = true;
     }
     return true;
