@@ -92,14 +92,35 @@ enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes
     return check_arena(catalog, mistakes);
 }
 
+/* True for the first of the models that one entry of the config stands for. */
+static bool is_first(const struct ss_catalog *catalog, int index)
+{
+    return catalog->models[index].config->alike == index;
+}
+
+#define NAME_BYTES 320
+
+/* A model's name; "opt-0 ... opt-9" for all of one entry. */
+static const char *group_name(const struct ss_catalog *catalog, int index, char text[NAME_BYTES])
+{
+    int last = index;
+    while (last + 1 < catalog->model_count && catalog->models[last + 1].config->alike == index)
+        last++;
+    if (last == index)
+        return catalog->models[index].config->name;
+    snprintf(text, NAME_BYTES, "%s ... %s", catalog->models[index].config->name,
+             catalog->models[last].config->name);
+    return text;
+}
+
 static void print_model(const struct ss_catalog *catalog, int index, FILE *file)
 {
     const struct ss_catalog_model *model = &catalog->models[index];
     uint64_t total = 0;
-    char text[32];
+    char text[32], name[NAME_BYTES];
     for (int stage = 0; stage < catalog->pp; stage++)
         total += model->images[stage].bytes * (uint64_t)catalog->tp;
-    fprintf(file, "  %-20s %-6s %4s %3u layers  %10s  stages", model->config->name,
+    fprintf(file, "  %-20s %-6s %4s %3u layers  %10s  stages", group_name(catalog, index, name),
             model->shape.family->name, ss_dtype_name(model->shape.dtype), model->shape.layers,
             bytes_text(total, text));
     for (int stage = 0; stage < catalog->pp; stage++)
@@ -143,7 +164,7 @@ static int count_fitting(const struct ss_catalog *catalog)
 void ss_catalog_print(const struct ss_catalog *catalog, FILE *file)
 {
     const struct ss_config *config = catalog->config;
-    char pool[32], page[32], each[32];
+    char pool[32], page[32], each[32], name[NAME_BYTES];
     uint64_t arena = 0;
     fprintf(file, "%s: tp %d x pp %d = %d ranks, device %s, pool %s per rank in pages of %s\n",
             config->path, catalog->tp, catalog->pp, catalog->tp * catalog->pp, config->device.kind,
@@ -151,13 +172,16 @@ void ss_catalog_print(const struct ss_catalog *catalog, FILE *file)
             bytes_text(config->device.page_bytes, page));
     fprintf(file, "models:\n");
     for (int i = 0; i < catalog->model_count; i++)
-        print_model(catalog, i, file);
+        if (is_first(catalog, i))
+            print_model(catalog, i, file);
     fprintf(file, "bytes per rank:\n  %-20s", "");
     for (int stage = 0; stage < catalog->pp; stage++)
         fprintf(file, "  stage %-6d", stage);
     fprintf(file, "\n");
     for (int i = 0; i < catalog->model_count; i++) {
-        fprintf(file, "  %-20s", catalog->models[i].config->name);
+        if (!is_first(catalog, i))
+            continue;
+        fprintf(file, "  %-20s", group_name(catalog, i, name));
         for (int stage = 0; stage < catalog->pp; stage++)
             fprintf(file, "  %-12s", bytes_text(ss_catalog_shard_bytes(catalog, i, stage), each));
         fprintf(file, "\n");

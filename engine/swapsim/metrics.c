@@ -19,15 +19,41 @@ const char *ss_end_text(enum ss_end end)
     return texts[end];
 }
 
+static void learn_cold(const struct ss_catalog *catalog, int index, struct ss_cold_model *out)
+{
+    double link = (double)ss_costs_link_bytes_per_s(catalog);
+    uint64_t largest = 0;
+    for (int stage = 0; stage < catalog->pp; stage++) {
+        uint64_t bytes = catalog->models[index].images[stage].bytes;
+        largest = bytes > largest ? bytes : largest;
+        ss_costs_of_stage(catalog, index, stage, &out->stages[stage]);
+    }
+    out->load_ns = (uint64_t)((double)largest * 1e9 / link);
+}
+
 enum ss_status ss_metrics_open(const struct ss_catalog *catalog, double slo_factor,
                                struct ss_metrics *out)
 {
     struct ss_metrics metrics = {.catalog = catalog, .slo_factor = slo_factor};
-    enum ss_status status = ss_alloc(&metrics.models, (size_t)catalog->model_count,
-                                     sizeof *metrics.models, "the models' metrics");
+    size_t count = (size_t)catalog->model_count;
+    enum ss_status status =
+        ss_alloc(&metrics.models, count, sizeof *metrics.models, "the models' metrics");
     if (!status)
-        *out = metrics;
-    return status;
+        status = ss_alloc(&metrics.cold_models, count, sizeof *metrics.cold_models,
+                          "the models' metrics");
+    if (status) {
+        ss_free(metrics.models);
+        return status;
+    }
+    for (int i = 0; i < catalog->model_count; i++) {
+        int alike = catalog->models[i].config->alike;
+        if (alike < i)
+            metrics.cold_models[i] = metrics.cold_models[alike];
+        else
+            learn_cold(catalog, i, &metrics.cold_models[i]);
+    }
+    *out = metrics;
+    return SS_OK;
 }
 
 void ss_metrics_close(struct ss_metrics *metrics)
@@ -39,6 +65,7 @@ void ss_metrics_close(struct ss_metrics *metrics)
         ss_histogram_release(&metrics->class_first_token[class]);
     }
     ss_free(metrics->models);
+    ss_free(metrics->cold_models);
 }
 
 void ss_metrics_arrival(struct ss_metrics *metrics, uint32_t model, uint64_t at_ns)
@@ -54,30 +81,26 @@ void ss_metrics_arrival(struct ss_metrics *metrics, uint32_t model, uint64_t at_
     metrics->arrivals++;
 }
 
-uint64_t ss_cold_latency_ns(const struct ss_catalog *catalog, uint32_t model,
+uint64_t ss_cold_latency_ns(const struct ss_metrics *metrics, uint32_t model,
                             uint32_t prompt_tokens, uint32_t output_tokens)
 {
-    const struct ss_catalog_model *of = &catalog->models[model];
-    double link = (double)ss_costs_link_bytes_per_s(catalog);
-    uint64_t largest = 0, steps_ns = 0;
-    for (int stage = 0; stage < catalog->pp; stage++) {
-        struct ss_step_cost cost;
-        if (of->images[stage].bytes > largest)
-            largest = of->images[stage].bytes;
-        ss_costs_of_stage(catalog, (int)model, stage, &cost);
-        steps_ns += ss_step_cost_ns(&cost, prompt_tokens, prompt_tokens);
+    const struct ss_cold_model *of = &metrics->cold_models[model];
+    uint64_t ns = of->load_ns;
+    for (int stage = 0; stage < metrics->catalog->pp; stage++) {
+        ns += ss_step_cost_ns(&of->stages[stage], prompt_tokens, prompt_tokens);
         if (output_tokens > 1)
-            steps_ns += (output_tokens - 1) *
-                        ss_step_cost_ns(&cost, 1, (uint64_t)prompt_tokens + output_tokens / 2);
+            ns +=
+                (output_tokens - 1) *
+                ss_step_cost_ns(&of->stages[stage], 1, (uint64_t)prompt_tokens + output_tokens / 2);
     }
-    return (uint64_t)((double)largest * 1e9 / link) + steps_ns;
+    return ns;
 }
 
 static enum ss_status count_answer(struct ss_metrics *metrics, const struct ss_outcome *outcome)
 {
     uint64_t latency_ns = outcome->end_ns - outcome->arrival_ns;
-    uint64_t cold_ns = ss_cold_latency_ns(metrics->catalog, outcome->model, outcome->prompt_tokens,
-                                          outcome->output_tokens);
+    uint64_t cold_ns =
+        ss_cold_latency_ns(metrics, outcome->model, outcome->prompt_tokens, outcome->output_tokens);
     struct ss_model_metrics *of = &metrics->models[outcome->model];
     enum ss_status status = ss_histogram_add(&metrics->latency, latency_ns);
     if (!status)

@@ -26,8 +26,15 @@ struct ss_model_metrics {
     double latency_sum_ns;
 };
 
+/* What a request of a model takes alone, in parts that do not change. */
+struct ss_cold_model {
+    uint64_t load_ns;
+    struct ss_step_cost stages[SS_STAGES_MAX];
+};
+
 struct ss_metrics {
     const struct ss_catalog *catalog;
+    struct ss_cold_model *cold_models;
     struct ss_histogram latency, first_token;
     struct ss_histogram class_latency[SS_CLASSES], class_first_token[SS_CLASSES];
     uint64_t arrivals, answered, cold, in_time;
@@ -51,7 +58,7 @@ SS_MUST_CHECK enum ss_status ss_metrics_outcome(struct ss_metrics *metrics,
 
 /* What a request of MODEL takes with nothing else there and none of the model resident: the largest
  * shard at the rate of the links, its prompt in one step, and a step for each further token. */
-uint64_t ss_cold_latency_ns(const struct ss_catalog *catalog, uint32_t model,
+uint64_t ss_cold_latency_ns(const struct ss_metrics *metrics, uint32_t model,
                             uint32_t prompt_tokens, uint32_t output_tokens);
 
 #endif

@@ -94,6 +94,14 @@ static void write_work(FILE *file, const struct ss_run_totals *totals)
             seconds(totals->compute_ns));
 }
 
+static void write_guesses(FILE *file, const struct ss_controller_view *view)
+{
+    fprintf(file,
+            "  \"prefetch\": {\"loads\": %" PRIu64 ", \"bytes\": %" PRIu64
+            ", \"hit_bytes\": %" PRIu64 ", \"wasted_bytes\": %" PRIu64 "},\n",
+            view->guesses, view->guess_bytes, view->guess_hit_bytes, view->guess_wasted_bytes);
+}
+
 static void write_bound(FILE *file, const struct ss_bound *bound)
 {
     if (bound->mean_s > 0)
@@ -132,6 +140,7 @@ void ss_write_summary(FILE *file, const struct ss_run_options *options, struct s
             end_s > 0 ? (double)metrics->answered / end_s : 0, metrics->tokens,
             end_s > 0 ? (double)metrics->tokens / end_s : 0, totals->live_max);
     write_work(file, totals);
+    write_guesses(file, &totals->view);
     write_bound(file, &totals->bound);
     write_models(file, metrics, arrivals_s);
     fprintf(file, "}\n");

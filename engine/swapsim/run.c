@@ -351,6 +351,10 @@ static void add_totals(struct run *run)
         totals->view.recomputed += view.recomputed;
         totals->view.spilled += view.spilled;
         totals->view.load_bytes += view.load_bytes;
+        totals->view.guesses += view.guesses;
+        totals->view.guess_bytes += view.guess_bytes;
+        totals->view.guess_hit_bytes += view.guess_hit_bytes;
+        totals->view.guess_wasted_bytes += view.guess_wasted_bytes;
         totals->decisions += ss_sim_group_decisions(sim);
         for (int rank = 0; rank < run->options->catalog->tp * run->options->catalog->pp; rank++) {
             struct ss_sim_rank_times times;
