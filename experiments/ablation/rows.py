@@ -12,6 +12,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = {"H200": "h200-x4", "A100": "a100-x4"}
+# The A100's profile loses 200 us a copy: larger ones lose less.
+DEVICES: dict[str, dict[str, Any]] = {"H200": {}, "A100": {"piece": "64MiB"}}
 GIB_OF_MODEL = {"opt-13b": 6.25, "opt-6.7b": 3.25}
 GIB_OF_KV = 0.5
 
@@ -32,21 +34,18 @@ class Row:
     def config(self, profile: str, variant: dict[str, Any]) -> dict[str, Any]:
         """A server's config; the variant's keys go on top."""
         emulate = dict(variant.get("emulate", {}))
-        places = self.room
-        if "models" in emulate:  # a copy back and the load after it go on together
-            emulate["models"] = self.room
+        places, device = self.room, DEVICES[profile]
+        limits = {"requests": 100000, "slots": 256, "batch": self.batch, "step_tokens": 2048}
+        if "models" in emulate:  # as configs/sim/computron-*.yaml have it
+            emulate["models"] = limits["loads_in_flight"] = self.room
+            device = {"piece": "20MiB"}
             places += 1
         pool = places * GIB_OF_MODEL[self.shape] + GIB_OF_KV
         return {
             "group": {"tp": 2, "pp": 2},
-            "device": {"kind": "cuda", "pool": f"{pool}GiB"},
+            "device": {"kind": "cuda", "pool": f"{pool}GiB", **device},
             "profile": str(ROOT / "configs" / "profiles" / f"{PROFILES[profile]}.yaml"),
-            "limits": {
-                "requests": 100000,
-                "slots": 256,
-                "batch": self.batch,
-                "step_tokens": 2048,
-            },
+            "limits": limits,
             "models": [
                 {
                     "name": "m",
