@@ -3,16 +3,19 @@
 #include "engine/base/assert.h"
 #include "engine/base/memory.h"
 
-/* Lengths of free runs below a node: the longest, the one at its left end, the one at its right.
- * A node whose longest is 0 or all of its pages stands for itself: what its children say may be out
- * of date, and is renewed on the way down. */
+#define WORD 64 /* pages of a leaf: a bit each, set where it is free */
+
+/* Lengths of free runs below a node: the longest, the one at its left end, the one at its right. */
 struct node {
     uint32_t longest, left, right;
 };
 
+/* Heap order: the children of node i are 2i and 2i + 1, leaf i is node leaves + i. The map of a
+ * pool of 64 Ki pages is some 32 KiB: it stays in the cache. */
 struct ss_page_map {
     uint32_t pages, free;
-    uint32_t leaves; /* pages, rounded up to a power of two; those past the end are never free */
+    uint32_t leaves; /* a power of two; pages past the end are never free */
+    uint64_t *words; /* by leaf; behind the nodes */
     struct node nodes[];
 };
 
@@ -21,33 +24,54 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-static void set_node(struct node *node, uint32_t length)
+static struct node leaf_of(uint64_t word)
 {
-    *node = (struct node){length, length, length};
+    if (word == UINT64_MAX)
+        return (struct node){WORD, WORD, WORD};
+    if (word == 0)
+        return (struct node){0, 0, 0};
+    struct node node = {.left = (uint32_t)__builtin_ctzll(~word),
+                        .right = (uint32_t)__builtin_clzll(~word)};
+    while (word != 0) {
+        word >>= __builtin_ctzll(word);
+        uint32_t run = (uint32_t)__builtin_ctzll(~word);
+        node.longest = larger(node.longest, run);
+        word >>= run;
+    }
+    return node;
 }
 
-/* Marks [from, to) of the node's range [low, low + size). */
-static void mark(struct ss_page_map *map, uint32_t at, uint32_t low, uint32_t size, uint32_t from,
-                 uint32_t to, bool is_free)
+static void join(struct ss_page_map *map, uint32_t at, uint32_t half)
 {
-    struct node *node = &map->nodes[at];
-    if (from <= low && low + size <= to) {
-        set_node(node, is_free ? size : 0);
-        return;
+    const struct node *left = &map->nodes[2 * at], *right = &map->nodes[2 * at + 1];
+    map->nodes[at] = (struct node){
+        .longest = larger(larger(left->longest, right->longest), left->right + right->left),
+        .left = left->left == half ? half + right->left : left->left,
+        .right = right->right == half ? half + left->right : right->right,
+    };
+}
+
+/* The pages of [from, to) that lie in a leaf, as bits of its word. */
+static uint64_t bits_in(uint32_t leaf, uint32_t from, uint32_t to)
+{
+    uint32_t low = leaf * WORD, begin = from > low ? from - low : 0;
+    uint32_t end = to - low < WORD ? to - low : WORD;
+    return (end == WORD ? UINT64_MAX : (UINT64_C(1) << end) - 1) & (UINT64_MAX << begin);
+}
+
+static void mark(struct ss_page_map *map, uint32_t from, uint32_t to, bool is_free)
+{
+    uint32_t low = from / WORD, high = (to - 1) / WORD;
+    for (uint32_t leaf = low; leaf <= high; leaf++) {
+        uint64_t bits = bits_in(leaf, from, to);
+        map->words[leaf] = is_free ? map->words[leaf] | bits : map->words[leaf] & ~bits;
+        map->nodes[map->leaves + leaf] = leaf_of(map->words[leaf]);
     }
-    uint32_t half = size / 2, middle = low + half;
-    struct node *left = &map->nodes[2 * at], *right = &map->nodes[2 * at + 1];
-    if (node->longest == 0 || node->longest == size) {
-        set_node(left, node->longest / 2);
-        set_node(right, node->longest / 2);
-    }
-    if (from < middle)
-        mark(map, 2 * at, low, half, from, to, is_free);
-    if (to > middle)
-        mark(map, 2 * at + 1, middle, half, from, to, is_free);
-    node->longest = larger(larger(left->longest, right->longest), left->right + right->left);
-    node->left = left->left == half ? half + right->left : left->left;
-    node->right = right->right == half ? half + left->right : right->right;
+    low = (map->leaves + low) / 2;
+    high = (map->leaves + high) / 2;
+    for (uint32_t half = WORD; low > 0; low /= 2, high /= 2, half *= 2)
+        for (uint32_t at = low; at <= high; at++)
+            join(map, at, half);
 }
 
 enum ss_status ss_page_map_create(uint32_t pages, struct ss_page_map **out)
@@ -56,19 +80,19 @@ enum ss_status ss_page_map_create(uint32_t pages, struct ss_page_map **out)
     if (pages > UINT32_MAX / 4)
         return ss_fail(SS_INVALID, "a pool of %u pages, expected at most %u: larger pages", pages,
                        UINT32_MAX / 4);
-    uint32_t leaves = 1;
-    while (leaves < pages)
+    size_t leaves = 1;
+    while (leaves * WORD < pages)
         leaves *= 2;
+    size_t nodes = (sizeof(struct ss_page_map) + 2 * leaves * sizeof(struct node) + 7) / 8 * 8;
     struct ss_page_map *map;
-    enum ss_status status = ss_alloc(
-        &map, 1, sizeof *map + 2 * (size_t)leaves * sizeof(struct node), "map of a pool's pages");
+    enum ss_status status =
+        ss_alloc(&map, 1, nodes + leaves * sizeof(uint64_t), "map of a pool's pages");
     if (status != SS_OK)
         return status;
     map->pages = map->free = pages;
-    map->leaves = leaves;
-    set_node(&map->nodes[1], leaves);
-    if (leaves > pages)
-        mark(map, 1, 0, leaves, pages, leaves, false);
+    map->leaves = (uint32_t)leaves;
+    map->words = (uint64_t *)(void *)((char *)map + nodes);
+    mark(map, 0, pages, true);
     *out = map;
     return SS_OK;
 }
@@ -78,14 +102,23 @@ void ss_page_map_destroy(struct ss_page_map *map)
     ss_free(map);
 }
 
+static uint32_t find_in_word(uint64_t word, uint32_t pages, enum ss_page_end end)
+{
+    /* Bit i stays if a run of PAGES starts there. */
+    for (uint32_t left = pages; left > 1;) {
+        uint32_t step = left / 2;
+        word &= word >> step;
+        left -= step;
+    }
+    return end == SS_PAGES_LOW ? (uint32_t)__builtin_ctzll(word)
+                               : WORD - 1 - (uint32_t)__builtin_clzll(word);
+}
+
 /* The nearest to END of the free runs of PAGES; the root's longest is known to be enough. */
 static uint32_t find(const struct ss_page_map *map, uint32_t pages, enum ss_page_end end)
 {
-    uint32_t at = 1, low = 0, size = map->leaves;
-    for (;;) {
-        const struct node *node = &map->nodes[at];
-        if (node->longest == size)
-            return end == SS_PAGES_LOW ? low : low + size - pages;
+    uint32_t at = 1, low = 0, size = map->leaves * WORD;
+    while (at < map->leaves) {
         const struct node *left = &map->nodes[2 * at], *right = &map->nodes[2 * at + 1];
         uint32_t half = size / 2, middle = low + half;
         const struct node *near = end == SS_PAGES_LOW ? left : right;
@@ -97,33 +130,30 @@ static uint32_t find(const struct ss_page_map *map, uint32_t pages, enum ss_page
         low = go_left ? low : middle;
         size = half;
     }
+    return low + find_in_word(map->words[at - map->leaves], pages, end);
 }
 
-static bool all_are(const struct ss_page_map *map, uint32_t at, uint32_t low, uint32_t size,
-                    uint32_t from, uint32_t to, bool is_free)
+static bool all_are(const struct ss_page_map *map, uint32_t from, uint32_t to, bool is_free)
 {
-    const struct node *node = &map->nodes[at];
-    if (to <= low || low + size <= from)
-        return true;
-    if (node->longest == 0 || node->longest == size)
-        return (node->longest > 0) == is_free;
-    if (from <= low && low + size <= to)
-        return false;
-    return all_are(map, 2 * at, low, size / 2, from, to, is_free) &&
-           all_are(map, 2 * at + 1, low + size / 2, size / 2, from, to, is_free);
+    for (uint32_t leaf = from / WORD; leaf <= (to - 1) / WORD; leaf++) {
+        uint64_t bits = bits_in(leaf, from, to);
+        if ((map->words[leaf] & bits) != (is_free ? bits : 0))
+            return false;
+    }
+    return true;
 }
 
 bool ss_page_map_is_free(const struct ss_page_map *map, uint32_t page, uint32_t pages)
 {
     if (page > map->pages || pages > map->pages - page)
         return false;
-    return all_are(map, 1, 0, map->leaves, page, page + pages, true);
+    return pages == 0 || all_are(map, page, page + pages, true);
 }
 
 void ss_page_map_take_at(struct ss_page_map *map, uint32_t page, uint32_t pages)
 {
     SS_ASSERT(pages > 0 && ss_page_map_is_free(map, page, pages));
-    mark(map, 1, 0, map->leaves, page, page + pages, false);
+    mark(map, page, page + pages, false);
     map->free -= pages;
 }
 
@@ -143,8 +173,8 @@ uint32_t ss_page_map_take(struct ss_page_map *map, uint32_t pages, uint32_t pref
 void ss_page_map_release(struct ss_page_map *map, uint32_t page, uint32_t pages)
 {
     SS_ASSERT(pages > 0 && page < map->pages && pages <= map->pages - page);
-    SS_ASSERT(all_are(map, 1, 0, map->leaves, page, page + pages, false));
-    mark(map, 1, 0, map->leaves, page, page + pages, true);
+    SS_ASSERT(all_are(map, page, page + pages, false));
+    mark(map, page, page + pages, true);
     map->free += pages;
 }
 

@@ -4,7 +4,8 @@
  * the high end, so that short-lived blocks do not cut up the room for chunks. First fit by address
  * fragments as little as best fit (Wilson, Johnstone, Neely, Boles, "Dynamic storage allocation: a
  * survey and critical review", 1995), and a binary tree whose nodes know the longest free run below
- * them (a buddy of none: any range may be taken) answers it in O(log pages). */
+ * them (a buddy of none: any range may be taken), over words of 64 pages, answers it in
+ * O(log pages). */
 #ifndef SS_CORE_PAGE_MAP_H
 #define SS_CORE_PAGE_MAP_H
 
