@@ -123,6 +123,7 @@ static void pop(struct ss_sim_group *group, struct ss_sim_stage *stage)
 {
     struct ss_sim_compute *work = stage->first;
     stage->computed = work->entry->entry.number;
+    ss_sim_give_up_computed(stage);
     stage->first = work->next;
     if (!stage->first)
         stage->last = 0;

@@ -153,7 +153,6 @@ static void make_stage(struct ss_sim_group *group, uint32_t index)
     stage->index = index;
     stage->next_number = 1;
     stage->models = ss_sim_store_keep(store, options->model_count, sizeof *stage->models);
-    stage->last_use = ss_sim_store_keep(store, options->pool_pages[index], sizeof(uint64_t));
     stage->slots = ss_sim_store_keep(store, slots, sizeof *stage->slots);
     uint32_t *blocks = ss_sim_store_keep(store, (size_t)slots * group->blocks_max, sizeof *blocks);
     for (uint32_t i = 0; i < slots; i++)
@@ -204,6 +203,8 @@ void ss_sim_group_destroy(struct ss_sim_group *group)
     if (!group)
         return;
     ss_controller_destroy(group->controller);
+    for (int i = 0; i < group->pp; i++)
+        ss_free(group->stages[i].given_up);
     ss_sim_store_close(&group->store);
     ss_free(group);
 }

@@ -4,20 +4,12 @@
 
 typedef unsigned long long number;
 
-/* The pages are given up; whoever writes them next waits for the compute of entry BY. */
-static void give_up(struct ss_sim_stage *stage, uint32_t page, uint32_t pages, uint64_t by)
-{
-    for (uint32_t i = page; i < page + pages; i++)
-        if (stage->last_use[i] < by)
-            stage->last_use[i] = by;
-}
-
 static void release_blocks(struct ss_sim_group *group, struct ss_sim_stage *stage,
                            struct ss_sim_slot *slot)
 {
     uint32_t pages = ss_sim_block_pages(group, stage->index, slot->model);
     for (uint32_t i = 0; i < slot->block_count; i++) {
-        give_up(stage, slot->blocks[i], pages, slot->last_use);
+        ss_sim_give_up(stage, slot->blocks[i], pages, slot->last_use);
         ss_sim_audit_release(group, stage, slot->blocks[i], pages);
     }
     slot->block_count = 0;
@@ -83,7 +75,7 @@ static void take_drop(struct ss_sim_group *group, struct ss_sim_stage *stage,
         uint32_t chunk_pages = sizes->chunk_pages[stage->index][placement->chunk];
         chunk->held = false;
         model->held--;
-        give_up(stage, chunk->page, chunk_pages, model->last_use);
+        ss_sim_give_up(stage, chunk->page, chunk_pages, model->last_use);
         ss_sim_audit_release(group, stage, chunk->page, chunk_pages);
         for (uint32_t page = 0; page < chunk_pages && group->options.check; page++)
             pages[count++] = chunk->page + page;
@@ -113,8 +105,8 @@ static void take_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
             ss_sim_fail(group, "entry %llu moves what is not at page %u", (number)entry->number,
                         move->from);
         ss_sim_audit_move(group, stage, move, entry);
-        give_up(stage, move->from, move->pages, entry->number);
-        give_up(stage, move->to, move->pages, entry->number);
+        ss_sim_give_up(stage, move->from, move->pages, entry->number);
+        ss_sim_give_up(stage, move->to, move->pages, entry->number);
         *place = move->to;
     }
     ss_sim_compute_move(group, stage, taken);

@@ -110,12 +110,19 @@ struct ss_sim_rank {
     uint64_t *spill;
 };
 
+/* Pages [page, end): who writes them next waits for the compute of entry BY. */
+struct ss_sim_given_up {
+    uint32_t page, end;
+    uint64_t by;
+};
+
 struct ss_sim_stage {
     uint32_t index;
     uint64_t next_number;
     struct ss_sim_residency *models;
     struct ss_sim_slot *slots;
-    uint64_t *last_use; /* by page that was given up: the latest compute that touches it */
+    struct ss_sim_given_up *given_up; /* pages whose last compute is not over */
+    uint32_t given_up_count, given_up_max;
     struct ss_sim_compute *first, *last;
     uint64_t computed;     /* the latest entry whose compute is over */
     uint64_t last_compute; /* the latest entry that was queued for compute */
@@ -164,6 +171,13 @@ void ss_sim_entry_send(struct ss_sim_group *group, const struct ss_entry *entry)
 void ss_sim_entry_arrive(struct ss_sim_group *group, uint32_t stage, struct ss_sim_entry *entry);
 struct ss_sim_entry *ss_sim_entry_use(struct ss_sim_entry *entry);
 void ss_sim_entry_leave(struct ss_sim_group *group, struct ss_sim_entry *entry);
+
+/* give_up.c: pages between two users. */
+void ss_sim_give_up(struct ss_sim_stage *stage, uint32_t page, uint32_t pages, uint64_t by);
+/* The latest compute to wait for before [page, end) may be written; 0: none. */
+uint64_t ss_sim_free_value(const struct ss_sim_stage *stage, uint32_t page, uint32_t end);
+/* Forgets what the stage has computed. */
+void ss_sim_give_up_computed(struct ss_sim_stage *stage);
 
 /* intake.c: a stage takes an entry. */
 void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,

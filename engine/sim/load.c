@@ -70,13 +70,9 @@ void ss_sim_load_add(struct ss_sim_group *group, struct ss_sim_rank *rank,
         if (placement->stage != rank->stage)
             continue;
         uint32_t end = placement->page + model->chunk_pages[rank->stage][placement->chunk];
-        uint64_t last_use = 0;
-        for (uint32_t page = placement->page; page < end; page++)
-            if (stage->last_use[page] > last_use)
-                last_use = stage->last_use[page];
         load->chunks[load->count] = placement->chunk;
         load->pages[load->count] = placement->page;
-        load->free_values[load->count++] = last_use;
+        load->free_values[load->count++] = ss_sim_free_value(stage, placement->page, end);
         ss_sim_audit_load_take(group, rank, load, load->count - 1);
     }
     append(rank, load, entry->lane == SS_ENTRY_LANE_PREFETCH);
