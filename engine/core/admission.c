@@ -40,7 +40,6 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
     uint32_t index =
         ss_sequence_add(controller, event->request, event->model, (enum ss_class)event->class);
     struct ss_sequence *sequence = &controller->sequences[index];
-    sequence->arrived_ns = controller->now_ns;
     ss_model_note_arrival(controller, event->model);
     sequence->prompt = event->prompt_tokens;
     sequence->tokens_max = event->max_tokens;
@@ -50,6 +49,7 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
         ss_deadlines_add(&controller->deadlines, index, event->deadline_ns);
     controller->accepted++;
     controller->accepted_now++;
+    controller->accepted_by_class[event->class]++;
 }
 
 void ss_admission_cancel(struct ss_controller *controller, uint64_t handle, enum ss_end reason)

@@ -5,6 +5,8 @@
 #include "engine/core/flight.h"
 #include "engine/core/loading.h"
 #include "engine/core/model.h"
+#include "engine/core/precedence.h"
+#include "engine/core/sequence.h"
 
 /* Of less than this chance nobody need take care. */
 #define CHANCE_MIN 0.02
@@ -98,19 +100,55 @@ static bool is_servable(struct ss_controller *controller, const struct ss_model 
     return may_follow_load(controller, model);
 }
 
+/* The level of the first of the model's sequences that has a step to issue; past all levels where
+ * none has. */
+static uint64_t ready_level(const struct ss_controller *controller, const struct ss_model *model)
+{
+    const struct ss_sequence *sequences = controller->sequences;
+    uint64_t first = SS_NO_ORDER;
+    uint32_t queued = ss_model_first_queued(controller, model);
+    if (queued != SS_NONE && ss_sequence_may_open(controller, queued))
+        first = ss_precedence_of(controller, queued);
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        uint32_t i = model->live[class].first;
+        while (i != SS_NONE &&
+               (!ss_sequence_is_ready(&sequences[i]) || sequences[i].state == SS_SEQUENCE_SPILLING))
+            i = sequences[i].next;
+        if (i != SS_NONE && ss_precedence_of(controller, i) < first)
+            first = ss_precedence_of(controller, i);
+    }
+    return ss_level_of(first);
+}
+
+/* Whose steps go first. Realtime ones keep their share beside those of an overdue model. */
+static uint64_t service_rank(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint64_t level = ready_level(controller, model);
+    if (level < SS_LEVEL_OVERDUE && controller->turn_balance_ns >= 0)
+        return 0;
+    if (level == controller->class_levels[SS_CLASS_REALTIME] && level == SS_LEVEL_CLASSES)
+        return 1;
+    return 2 + level;
+}
+
 static uint32_t next_model(struct ss_controller *controller)
 {
     uint32_t best = SS_NONE;
+    uint64_t best_rank = 0;
     struct ss_policy_model best_view = {0};
     struct ss_policy_context context = ss_policy_context_of(controller);
     for (uint32_t i = controller->first_active; i != SS_NONE;
          i = controller->models[i].active_next) {
         if (!is_servable(controller, &controller->models[i]))
             continue;
+        uint64_t rank = service_rank(controller, &controller->models[i]);
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
-        if (best != SS_NONE && !controller->policy->serves_before(&context, &view, &best_view))
+        if (best != SS_NONE &&
+            (rank != best_rank ? rank > best_rank
+                               : !controller->policy->serves_before(&context, &view, &best_view)))
             continue;
         best = i;
+        best_rank = rank;
         best_view = view;
     }
     return best;

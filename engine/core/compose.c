@@ -2,8 +2,10 @@
 
 #include "engine/core/aside.h"
 #include "engine/core/block.h"
+#include "engine/core/class_share.h"
 #include "engine/core/flight.h"
 #include "engine/core/model.h"
+#include "engine/core/overdue.h"
 #include "engine/core/precedence.h"
 #include "engine/core/room.h"
 #include "engine/core/sequence.h"
@@ -16,6 +18,7 @@ struct batch {
     bool no_claims;               /* one found no room: what comes later must not take it */
     bool no_opens, fresh;         /* fresh: only those with nothing under way */
     uint32_t slices;              /* prompts in it, or parts of such */
+    uint32_t pushed;              /* opened beyond the places that the model has */
     struct ss_step_load load;     /* what is in it */
     struct ss_step_load expected; /* the decodes that should be in it beside */
     struct ss_batch_sequence *sequences;
@@ -30,8 +33,9 @@ static bool is_decode(const struct ss_sequence *sequence)
 }
 
 /* Tokens of a sequence that go into this step. Decodes have their rows set aside; prompts share
- * what is left: all of one, if that fits, else a slice. The first in a step has one row at least,
- * so that none waits for the decodes to end; others have none rather than a small one. */
+ * what is left: all of one, if that fits, else a slice. The first in a step has a block's rows, or
+ * what is left, or one row, so that none waits for the decodes to end; others have none rather than
+ * a small one. */
 static uint32_t slice_of(const struct ss_controller *controller, const struct batch *batch,
                          const struct ss_sequence *sequence)
 {
@@ -54,7 +58,9 @@ static uint32_t slice_of(const struct ss_controller *controller, const struct ba
         return tokens;
     if (batch->slices > 0)
         return most >= controller->limits.step_tokens_max / 4 ? most : 0;
-    return most > 0 ? most : 1;
+    uint32_t least = controller->block_tokens < left ? controller->block_tokens : left;
+    most = most > least ? most : least > 0 ? least : 1;
+    return most < tokens ? most : tokens;
 }
 
 /* Blocks for the slice: those that were spilled, and new ones for what the table cannot hold. */
@@ -149,14 +155,18 @@ static bool may_step(const struct ss_sequence *sequence, bool fresh)
            (!fresh || sequence->issued + sequence->slices == sequence->reported);
 }
 
-/* What goes before the last of those at work may open beside them, and takes its part in steps. */
-static bool may_open(const struct ss_controller *controller, const struct ss_model *model,
+/* What goes before the last of those at work may open beside them, and takes its part in steps; but
+ * of those that are overdue one in a step, so that the others go on. */
+static bool may_open(const struct ss_controller *controller, const struct batch *batch,
                      uint32_t index)
 {
+    const struct ss_model *model = &controller->models[batch->model];
     if (index == SS_NONE || !ss_sequence_may_open(controller, index))
         return false;
     if (model->running < model->batch_max * (uint32_t)controller->pp)
         return true;
+    if (ss_overdue_is(controller, &controller->sequences[index]) && batch->pushed > 0)
+        return false;
     uint64_t own = ss_precedence_of(controller, index);
     for (int class = 0; class < SS_CLASSES; class ++)
         if (model->live[class].last != SS_NONE &&
@@ -193,7 +203,7 @@ static uint32_t next_of(const struct ss_controller *controller, const struct bat
             found = at[class];
     }
     uint32_t queued = ss_model_first_queued(controller, model);
-    if (batch->no_opens || !may_open(controller, model, queued))
+    if (batch->no_opens || !may_open(controller, batch, queued))
         return found;
     return found == SS_NONE ||
                    ss_precedence_of(controller, queued) < ss_precedence_of(controller, found)
@@ -219,9 +229,10 @@ static void fill(struct ss_controller *controller, struct batch *batch)
             batch->expected.context -= sequence->fed + 1;
         }
         bool included = include(controller, batch, index);
-        if (queued)
+        if (queued) {
             batch->no_opens = !included;
-        else
+            batch->pushed += model->running > model->batch_max * (uint32_t)controller->pp;
+        } else
             at[sequence->class] = sequence->next;
     }
 }
@@ -243,6 +254,14 @@ static void send(struct ss_controller *controller, struct batch *batch)
         ss_blocks_set_fixed(controller, index, blocks - batch->sequences[i].new_blocks, blocks,
                             false);
     }
+    bool gets_on = false;
+    for (uint32_t i = 0; i < flight->count; i++)
+        gets_on |= flight->sequences[i].samples || (batch->sequences[i].flags & SS_SEQUENCE_OPEN);
+    uint8_t class = controller->sequences[flight->sequences[0].index].class;
+    ss_class_share_step(
+        controller, (enum ss_class) class, batch->model,
+        ss_step_bound_ns(controller, &controller->models[batch->model], &batch->load), gets_on);
+    ss_overdue_served(controller, batch->model, gets_on);
     flight->model = batch->model;
     flight->load = batch->load;
     flight->decodes_only = batch->slices == 0;

@@ -5,6 +5,7 @@
 #include "engine/core/flight.h"
 #include "engine/core/loading.h"
 #include "engine/core/operation.h"
+#include "engine/core/overdue.h"
 #include "engine/core/watch.h"
 
 #include "engine/base/clock.h"
@@ -78,6 +79,7 @@ static void decide(struct ss_controller *controller)
         if (!controller->emulate.poll)
             ss_loading_settle(controller);
         ss_control_advance(controller);
+        ss_overdue_decide(controller);
         do {
             if (controller->lost)
                 break;

@@ -38,6 +38,12 @@ struct ss_controller_limits {
     uint32_t step_tokens_max;   /* rows of one batch */
     uint64_t step_time_max_ns;  /* of one batch on one stage, by the cost model; 0: any */
     uint32_t batches_in_flight; /* over all models; receive slots of the edges */
+    /* A request that waited so long for its first step overrides price and class; 0: never. */
+    uint64_t overdue_ns;
+    uint64_t quantum_ns; /* how long a model serves overdue requests before the next one's turn */
+    /* Of steps and of time on the links, for realtime requests while others wait, and for normal
+     * ones while batch ones wait; more than 0, less than 1; else 0.8. */
+    double realtime_share;
     uint32_t loads_in_flight;
     uint32_t queue_max_per_model; /* 0: requests_max */
 };
@@ -186,6 +192,22 @@ uint32_t ss_controller_step(struct ss_controller *controller, uint64_t now_ns,
 /* Checks every invariant of design.md section 4 that can be seen from inside; asserts. Slow: for
  * tests and the simulator. */
 void ss_controller_check(const struct ss_controller *controller);
+
+/* What the machine does at worst. */
+struct ss_wait_rates {
+    uint64_t bytes_per_s; /* the slowest link of a rank, latencies included; 0: the slowest load
+                             that was seen */
+    uint64_t step_ns;     /* the longest way of a step through all stages, and of the moves before
+                             it; 0: what the cost model says of the largest */
+    uint64_t talk_ns;     /* an order's way to the ranks and the report's way back */
+    uint64_t room_ns;     /* what a whole pool takes to the host: spills and copying drops */
+};
+
+/* A bound on the wait until its first step of a request to MODEL that arrives now and is accepted,
+ * whatever arrives later (README.md says how, and what it rests on). UINT64_MAX where there is
+ * none: no limits.overdue_ns, no rate known. O(models). */
+uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
+                                     const struct ss_wait_rates *rates, uint16_t model);
 
 enum ss_residency { SS_ABSENT, SS_LOADING, SS_PARTIAL, SS_RESIDENT };
 

@@ -3,9 +3,9 @@
 
 #include "engine/base/memory.h"
 #include "engine/core/block.h"
+#include "engine/core/class_share.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
-#include "engine/core/precedence.h"
 
 /* A link of the PCIe 4.0 kind, until the first load tells. */
 #define LINK_GUESS_BYTES_PER_S 16e9
@@ -138,6 +138,7 @@ static void set_model(struct ss_model *model, const struct ss_controller_model *
         model->cost_is_learnt &= !ss_step_cost_is_known(&from->cost[stage]);
         model->chunks[stage] = *chunks;
         *chunks += from->chunk_count[stage];
+        uint64_t bytes = 0;
         for (uint32_t i = 0; i < from->chunk_count[stage]; i++) {
             struct ss_chunk *chunk = &model->chunks[stage][i];
             *chunk = (struct ss_chunk){.page = SS_NO_PAGE,
@@ -146,7 +147,9 @@ static void set_model(struct ss_model *model, const struct ss_controller_model *
             model->chunks_in[SS_CHUNK_ABSENT]++;
             model->bytes_in[SS_CHUNK_ABSENT] += chunk->bytes;
             model->pages_in[stage][SS_CHUNK_ABSENT] += chunk->pages;
+            bytes += chunk->bytes;
         }
+        model->largest_bytes = bytes > model->largest_bytes ? bytes : model->largest_bytes;
     }
 }
 
@@ -332,8 +335,8 @@ static enum ss_status make(struct ss_controller *controller,
     controller->page_bytes = options->page_bytes;
     SS_ASSERT(controller->policy);
     controller->block_tokens = options->block_tokens;
-    for (int class = 0; class < SS_CLASSES; class ++)
-        controller->class_levels[class] = (uint8_t)(SS_LEVEL_CLASSES + class);
+    controller->turn_model = SS_NONE;
+    ss_class_share_reset(controller);
     controller->stall_max_ns = options->stall_max_ns;
     controller->silence_max_ns = options->silence_max_ns;
     for (int stage = 0; stage < options->pp; stage++)
@@ -346,6 +349,8 @@ static enum ss_status make(struct ss_controller *controller,
             controller->blocks_max = blocks;
     }
     enum ss_status status = make_pools(controller, options);
+    if (status == SS_OK)
+        status = ss_deadlines_open(options->model_count, &controller->line);
     if (status == SS_OK)
         status = make_models(controller, options);
     if (status == SS_OK)
@@ -390,6 +395,7 @@ void ss_controller_destroy(struct ss_controller *controller)
     ss_page_map_destroy(controller->spill);
     ss_handle_map_close(&controller->handles);
     ss_deadlines_close(&controller->deadlines);
+    ss_deadlines_close(&controller->line);
     ss_outbox_close(&controller->outbox);
     for (int i = 0; i < controller->array_count; i++)
         ss_free(controller->arrays[i]);

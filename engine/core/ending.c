@@ -20,6 +20,7 @@ void ss_ending_end(struct ss_controller *controller, uint32_t index, enum ss_end
                                           .first_scheduled_ns = sequence->first_scheduled_ns});
     controller->answered++;
     controller->accepted_now--;
+    controller->accepted_by_class[sequence->class]--;
     controller->models[sequence->model].answered++;
     ss_sequence_retire(controller, index);
     if (has_slot && !in_use)

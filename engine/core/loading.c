@@ -2,8 +2,10 @@
 
 #include "engine/base/clock.h"
 #include "engine/core/block.h"
+#include "engine/core/class_share.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
+#include "engine/core/overdue.h"
 #include "engine/core/precedence.h"
 #include "engine/core/room.h"
 
@@ -109,6 +111,11 @@ static bool start_load(struct ss_controller *controller, uint16_t index)
             unplace(controller, index, stage);
         return false;
     }
+    uint64_t link_ns = 0, bytes_per_s = controller->bytes_per_s[0];
+    if (bytes_per_s > 0)
+        link_ns = (uint64_t)((double)model->bytes_in[SS_CHUNK_ABSENT] * (double)SS_NS_PER_S /
+                             ((double)bytes_per_s * controller->pp));
+    ss_class_share_load(controller, ss_model_precedence(controller, model), link_ns);
     uint32_t at = 0;
     while (controller->loads[at].number != 0)
         at++;
@@ -185,15 +192,26 @@ static uint32_t loads_max(const struct ss_controller *controller)
     return controller->swap_aware.price ? 1 : controller->limits.loads_in_flight;
 }
 
-/* Whom to load next: by the policy, unless a turn is due. The place where precedence overrides
- * price. */
+/* While overdue models stand in line, others do not load. */
+static bool may_load(const struct ss_controller *controller, const struct ss_policy_model *model)
+{
+    return model->oldest_order != SS_NO_ORDER &&
+           (!ss_overdue_waits(controller) || ss_overdue_rank(controller, model->model) < 2);
+}
+
+/* Whom to load next: overdue models, then by class, then as the policy says. The place where
+ * precedence overrides price. */
 static bool goes_before(const struct ss_controller *controller,
                         const struct ss_policy_context *context, const struct ss_policy_model *a,
                         const struct ss_policy_model *b)
 {
-    uint64_t of_a = ss_level_of(a->oldest_order), of_b = ss_level_of(b->oldest_order);
-    if (of_a < SS_LEVEL_CLASSES || of_b < SS_LEVEL_CLASSES)
-        return a->oldest_order < b->oldest_order;
+    int a_rank = ss_overdue_rank(controller, a->model);
+    int b_rank = ss_overdue_rank(controller, b->model);
+    if (a_rank != b_rank)
+        return a_rank < b_rank;
+    uint64_t a_level = ss_level_of(a->oldest_order), b_level = ss_level_of(b->oldest_order);
+    if (a_level != b_level)
+        return a_level < b_level;
     return controller->policy->loads_before(context, a, b);
 }
 
@@ -211,7 +229,7 @@ static struct choice choose(const struct ss_controller *controller)
         if (!wants_load(controller, &controller->models[i]))
             continue;
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
-        if (view.oldest_order == SS_NO_ORDER)
+        if (!may_load(controller, &view))
             continue;
         if (choice.best.model == SS_NO_MODEL ||
             goes_before(controller, &context, &view, &choice.best))

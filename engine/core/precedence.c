@@ -1,8 +1,15 @@
 #include "engine/core/precedence.h"
 
+#include "engine/core/overdue.h"
+
 uint64_t ss_precedence_of(const struct ss_controller *controller, uint32_t index)
 {
     const struct ss_sequence *sequence = &controller->sequences[index];
+    bool turn = sequence->model == controller->turn_model;
+    if (ss_overdue_is(controller, sequence))
+        return ss_precedence_at(turn ? SS_LEVEL_TURN : SS_LEVEL_OVERDUE, sequence->order);
+    if (turn && !controller->turn_has_progressed && sequence->state != SS_SEQUENCE_QUEUED)
+        return ss_precedence_at(SS_LEVEL_TURN_BEGUN, sequence->order);
     return ss_precedence_of_class(controller, (enum ss_class)sequence->class, sequence->order);
 }
 

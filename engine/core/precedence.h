@@ -11,9 +11,10 @@
 #define SS_LEVEL_SHIFT 56
 
 enum ss_level {
-    SS_LEVEL_TURN,    /* what an overdue model's turn is for */
-    SS_LEVEL_OVERDUE, /* what waits for such a turn */
-    SS_LEVEL_CLASSES, /* and on: the classes */
+    SS_LEVEL_TURN,       /* first steps that an overdue model's turn is for */
+    SS_LEVEL_TURN_BEGUN, /* its other requests, until one of them got on by a token */
+    SS_LEVEL_OVERDUE,    /* first steps that wait for such a turn */
+    SS_LEVEL_CLASSES,    /* and on: the classes */
 };
 
 static inline uint64_t ss_precedence_at(uint64_t level, uint64_t order)

@@ -51,8 +51,12 @@ static bool may_drop(const struct ss_controller *controller,
     if (index == claim->model || model->pinned || model->load != SS_NONE ||
         model->chunks_in[SS_CHUNK_RESIDENT] == 0 || model->chunks_in[SS_CHUNK_DROPPING] > 0)
         return false;
+    if (index == controller->turn_model)
+        return false;
     *view = ss_model_view_of(controller, (uint16_t)index);
     view->finishing = context->on.price && ss_model_is_finishing(controller, model);
+    if (ss_level_of(claim->order) < SS_LEVEL_OVERDUE)
+        return true; /* it is overdue, and its turn: no policy has a say */
     return controller->policy->may_drop(context, view, claim->order);
 }
 

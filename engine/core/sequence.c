@@ -2,6 +2,7 @@
 
 #include "engine/core/block.h"
 #include "engine/core/model.h"
+#include "engine/core/overdue.h"
 #include "engine/core/precedence.h"
 
 bool ss_sequence_may_become(enum ss_sequence_state from, enum ss_sequence_state to)
@@ -88,6 +89,7 @@ uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint
     *sequence = (struct ss_sequence){
         .handle = handle,
         .order = controller->next_order++,
+        .arrived_ns = controller->now_ns,
         .generation = sequence->generation + 1,
         .state = sequence->state,
         .class = (uint8_t) class,
@@ -101,6 +103,7 @@ uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint
     wait_for_slot(controller, index);
     ss_handle_map_add(&controller->handles, handle, index);
     ss_model_note_work(controller, model);
+    ss_overdue_note(controller, model);
     return index;
 }
 
@@ -128,6 +131,7 @@ void ss_sequence_retire(struct ss_controller *controller, uint32_t index)
         ss_sequence_set(controller, index, SS_SEQUENCE_CLOSING);
     }
     ss_model_note_work(controller, sequence->model);
+    ss_overdue_note(controller, sequence->model);
 }
 
 void ss_sequence_close(struct ss_controller *controller, uint32_t index)

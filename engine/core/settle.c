@@ -103,6 +103,23 @@ static void drop_rest(struct ss_controller *controller, struct ss_load *load, ui
     }
 }
 
+/* The rate of its largest part, what it waited for included. */
+static void note_slowest(struct ss_controller *controller, const struct ss_load *load,
+                         uint64_t took_ns)
+{
+    uint64_t largest = 0;
+    for (int stage = 0; stage < controller->pp; stage++) {
+        const struct ss_load_part *part = &load->parts[stage];
+        uint64_t bytes = 0;
+        for (uint32_t i = 0; i < part->count; i++)
+            bytes += controller->models[load->model].chunks[stage][part->chunks[i]].bytes;
+        largest = bytes > largest ? bytes : largest;
+    }
+    uint64_t rate = (uint64_t)((double)largest * (double)SS_NS_PER_S / (double)(took_ns + 1));
+    if (rate > 0 && (controller->bytes_per_s_min == 0 || rate < controller->bytes_per_s_min))
+        controller->bytes_per_s_min = rate;
+}
+
 /* False where no entry can be sent now: it stays changed. */
 static bool settle(struct ss_controller *controller, struct ss_load *load)
 {
@@ -135,6 +152,8 @@ static bool settle(struct ss_controller *controller, struct ss_load *load)
     model->load = SS_NONE;
     model->loaded_ns = controller->now_ns;
     model->load_ns = controller->now_ns - load->sent_ns;
+    if (!load->cancelled)
+        note_slowest(controller, load, model->load_ns);
     load->number = 0;
     controller->loads_now--;
     return true;

@@ -87,7 +87,9 @@ struct ss_model {
     uint32_t load;        /* its load's place, or SS_NONE */
     uint64_t stay_number; /* the number of its latest load */
     uint64_t loaded_ns, load_ns, last_used_ns, last_turn, batches_of_stay;
-    uint32_t flights;      /* batches in flight */
+    uint64_t last_batch_ns, turn_taken_ns, turn_ended_ns; /* overdue.h */
+    uint64_t largest_bytes;                               /* of its shards */
+    uint32_t flights;                                     /* batches in flight */
     bool stuck;            /* its last turn found nothing to run, and nothing of it runs */
     uint64_t passed_round; /* in which it was found to have nothing to send */
 
@@ -212,11 +214,23 @@ struct ss_controller {
     uint64_t claimed_order; /* of the model that precedes all others, once others had to wait for it
                                to find room */
 
+    uint64_t bytes_per_s_min;            /* of all loads that were seen to their end; 0: none was */
     uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
     double byte_ns[SS_STAGES_MAX];       /* to move a byte to a rank, by what was seen of late */
     uint64_t arrivals, first_arrival_ns;
-    uint32_t models_seen;             /* that had a request */
-    uint8_t class_levels[SS_CLASSES]; /* of precedence */
+    uint32_t models_seen;     /* that had a request */
+    struct ss_deadlines line; /* models, by when they are overdue (overdue.h) */
+    uint32_t turn_model;      /* SS_NONE: no overdue model is served */
+    uint64_t turn_began_ns;   /* with its first step; UINT64_MAX: it was not yet sent */
+    double turn_balance_ns;   /* what realtime steps owe to the turn's; its steps go while >= 0 */
+    bool turn_has_progressed; /* a token was ordered in it */
+
+    /* What classes above others have had beyond their share while others waited (class_share.h). */
+    double class_debts_ns[SS_CLASSES];
+    bool class_yields[SS_CLASSES];
+    bool class_order_served[SS_CLASSES];    /* who goes first since that changed was brought on */
+    uint32_t accepted_by_class[SS_CLASSES]; /* accepted and unanswered */
+    uint8_t class_levels[SS_CLASSES];       /* of precedence */
     uint64_t next_order, turn, round;
     bool draining, stopped, lost;
     uint64_t *last_reports; /* by rank: serial number of the latest report */

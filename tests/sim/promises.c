@@ -11,6 +11,26 @@ void promise_arrival(uint32_t request)
     run.arrived++;
 }
 
+void promise_waits(uint32_t first, uint32_t count)
+{
+    const struct ss_controller *controller = ss_sim_group_controller(run.group);
+    for (uint32_t i = first; i < first + count; i++)
+        run.fates[i].wait_max_ns = ss_controller_wait_bound_ns(controller, &run.scenario.rates,
+                                                               run.scenario.requests[i].model);
+}
+
+/* The controller's own bound (ss_controller_wait_bound_ns). */
+static void check_wait(const struct ss_action *action, const struct fate *fate)
+{
+    uint64_t first_ns = action->first_scheduled_ns ? action->first_scheduled_ns : run.now_ns;
+    bool at_zero = fate->arrived_ns == 0; /* a first step at 0 looks like none */
+    if (run.loss_begun || at_zero)
+        return;
+    run.seen->waits += fate->wait_max_ns != UINT64_MAX;
+    run_check(first_ns - fate->arrived_ns <= fate->wait_max_ns,
+              "waited longer for its first step than its bound", action->request);
+}
+
 static void check_end(const struct ss_action *action, struct fate *fate,
                       const struct scenario_request *request)
 {
@@ -45,11 +65,13 @@ static void check_end(const struct ss_action *action, struct fate *fate,
         run_fail("ended for a reason that only refusals have", handle);
     }
     /* Where some are more urgent than others, whoever came may have gone first. */
-    uint64_t ahead = scenario->classes > 1 ? run.arrived : fate->before;
+    bool by_age = scenario->classes == 1 && scenario->options.controller.limits.overdue_ns == 0;
+    uint64_t ahead = by_age ? fate->before : run.arrived;
     uint64_t bound = (ahead + 2) * scenario->wait_max_ns_per_request;
     if (run.loss_begun)
         bound += scenario->options.controller.silence_max_ns;
     run_check(run.now_ns - fate->arrived_ns <= bound, "took longer than its bound", handle);
+    check_wait(action, fate);
     fate->answered = true;
     run.unanswered--;
 }

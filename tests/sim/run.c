@@ -82,6 +82,7 @@ static void arrive(uint32_t first, uint32_t count)
     }
     run.seen->arrived += count;
     run_feed(events, count);
+    promise_waits(first, count);
 }
 
 /* All that the client has not been answered is cancelled, as a server does when its client is gone;

@@ -14,6 +14,7 @@ struct seen {
     uint64_t sequence_changes[SS_SEQUENCE_STATES][SS_SEQUENCE_STATES];
     uint64_t chunk_changes[SS_CHUNK_STATES][SS_CHUNK_STATES];
     uint64_t ends[SS_END_KINDS], refusals[SS_END_KINDS], losses[SS_LOSS_KINDS];
+    uint64_t waits;               /* first steps, within the bound on the wait for them */
     uint64_t told_losses, healed; /* the driver's; those that the group never noticed */
     uint64_t actions[ACTION_KINDS], entries[SS_ENTRY_KINDS];
     uint64_t cancelled_in[SS_SEQUENCE_STATES], cancelled_behind_load;

@@ -15,6 +15,7 @@ struct fate {
     uint32_t tokens;
     uint32_t before; /* accepted and unanswered when it arrived */
     uint64_t arrived_ns;
+    uint64_t wait_max_ns; /* until its first step; UINT64_MAX: any */
 };
 
 struct run {
@@ -46,6 +47,7 @@ uint64_t run_draw(uint64_t below);
 
 /* promises.c */
 void promise_arrival(uint32_t request);
+void promise_waits(uint32_t first, uint32_t count); /* after they arrived */
 void promise_action(void *user, const struct ss_action *action);
 void promise_step(void);
 void promise_over(void);

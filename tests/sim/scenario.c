@@ -276,6 +276,12 @@ static void bound_waits(struct scenario *scenario)
                      (2 / costs->link_bytes_per_s + 1 / costs->to_host_bytes_per_s);
     scenario->options.controller.silence_max_ns =
         (uint64_t)(2 * (load_ns + talk_ns + step_ns + copy_ns)) + 1000000;
+    scenario->rates = (struct ss_wait_rates){
+        .bytes_per_s = (uint64_t)(costs->link_bytes_per_s / slow / share),
+        .step_ns = (uint64_t)step_ns,
+        .talk_ns = (uint64_t)(talk_ns + pieces * (double)costs->piece_latency_ns),
+        .room_ns = (uint64_t)copy_ns,
+    };
     double steps = 2 * 96 * (double)(options->limits.batches_in_flight + options->model_count);
     scenario->wait_max_ns_per_request = (uint64_t)(8 * (load_ns + talk_ns) + steps * step_ns);
 }
@@ -293,6 +299,27 @@ static void draw_policy(struct scenario *scenario)
                                                  .patience = rules & 16};
 }
 
+/* Bounds on waits and steps, which some runs have. */
+static void draw_bounds(struct scenario *scenario)
+{
+    struct ss_controller_options *options = &scenario->options.controller;
+    const struct ss_sim_costs *costs = &scenario->options.costs;
+    if (one_in(scenario, 2)) {
+        options->limits.overdue_ns = 1000ull << between(scenario, 0, 16);
+        options->limits.quantum_ns = 1000ull << between(scenario, 0, 16);
+        options->limits.realtime_share = 0.1 * (double)between(scenario, 1, 9);
+    }
+    if (one_in(scenario, 2))
+        options->limits.step_time_max_ns = 1000ull << between(scenario, 4, 12);
+    bool known = one_in(scenario, 2);
+    for (uint32_t i = 0; known && i < options->model_count; i++)
+        for (int stage = 0; stage < options->pp; stage++) {
+            uint32_t chunks = scenario->models[i].chunk_count[stage];
+            scenario->models[i].cost[stage] = (struct ss_step_cost){
+                .fixed_ns = chunks * costs->chunk_ns, .row_ns = (double)(chunks * costs->row_ns)};
+        }
+}
+
 void scenario_draw(uint64_t seed, struct scenario *out)
 {
     static const uint32_t actions[] = {16, 17, 24, 64};
@@ -302,6 +329,7 @@ void scenario_draw(uint64_t seed, struct scenario *out)
     draw_requests(out);
     draw_misfortunes(out);
     draw_policy(out);
+    draw_bounds(out);
     out->options.seed = ss_random_u64(seed, UINT64_MAX - 1);
     out->options.actions_max = actions[draw(out, 4)];
     out->options.check = true;

@@ -76,6 +76,7 @@ struct scenario {
     uint32_t loss_rank;
     struct scenario_moment loss_when;
 
+    struct ss_wait_rates rates;       /* the worst of this machine */
     uint64_t wait_max_ns_per_request; /* a generous share of the time that one request may cost */
 };
 

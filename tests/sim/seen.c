@@ -101,7 +101,9 @@ void seen_print(const struct seen *seen, FILE *out)
     fprintf(out,
             "%" PRIu64 " runs, %" PRIu64 " steps: %" PRIu64 " requests, %" PRIu64
             " accepted, %" PRIu64 " loads, %" PRIu64 " drops, %" PRIu64 " batches, %" PRIu64
-            " recomputed, %" PRIu64 " spilled, %" PRIu64 " compactions, %" PRIu64 " groups lost\n",
+            " recomputed, %" PRIu64 " spilled, %" PRIu64 " compactions, %" PRIu64
+            " groups lost, %" PRIu64 " waits bounded\n",
             seen->runs, seen->steps, seen->arrived, views->accepted, views->loads, views->drops,
-            views->batches, views->recomputed, views->spilled, seen->entries[SS_ENTRY_MOVE], lost);
+            views->batches, views->recomputed, views->spilled, seen->entries[SS_ENTRY_MOVE], lost,
+            seen->waits);
 }

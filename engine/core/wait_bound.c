@@ -1,0 +1,145 @@
+/* The bound on a request's wait: README.md has the formula, in these names. */
+#include "engine/base/clock.h"
+#include "engine/core/block.h"
+#include "engine/core/class_share.h"
+#include "engine/core/flight.h"
+#include "engine/core/model.h"
+#include "engine/core/step_bound.h"
+
+struct terms {
+    const struct ss_controller *controller;
+    struct ss_wait_rates rates;
+    double step_ns; /* between two steps of a turn, realtime ones in between */
+};
+
+static double longest_step_ns(const struct ss_controller *controller)
+{
+    double longest = 0;
+    for (uint32_t i = 0; i < controller->model_count; i++) {
+        const struct ss_model *model = &controller->models[i];
+        struct ss_step_load most = {.rows = controller->limits.step_tokens_max,
+                                    .context = (uint64_t)model->batch_max * model->context_max};
+        double ns = (double)ss_step_bound_ns(controller, model, &most) * controller->pp;
+        longest = ns > longest ? ns : longest;
+    }
+    return longest;
+}
+
+/* S / B_min. */
+static double load_ns(const struct terms *terms, const struct ss_model *model)
+{
+    return (double)model->largest_bytes * (double)SS_NS_PER_S / (double)terms->rates.bytes_per_s;
+}
+
+/* P: what it takes at most until a request that was set aside gets on by a token. */
+static double prefill_ns(const struct terms *terms, const struct ss_model *model)
+{
+    const struct ss_controller *controller = terms->controller;
+    struct ss_step_load load = {.context = model->context_max};
+    uint32_t rows = ss_step_bound_rows(controller, model, &load);
+    rows = rows > controller->block_tokens ? rows : controller->block_tokens;
+    if (rows > controller->limits.step_tokens_max)
+        rows = controller->limits.step_tokens_max;
+    return ((double)model->context_max / rows + 1) * terms->step_ns;
+}
+
+/* O: the turn's room, the steps under way before it, and the words in between. */
+static double overhead_ns(const struct terms *terms)
+{
+    return (double)terms->rates.room_ns + 4 * (double)terms->rates.talk_ns +
+           (terms->controller->limits.batches_in_flight + 1) * (double)terms->rates.step_ns;
+}
+
+/* T: a whole turn of a model. */
+static double turn_ns(const struct terms *terms, const struct ss_model *model)
+{
+    return load_ns(terms, model) + overhead_ns(terms) +
+           (double)terms->controller->limits.quantum_ns + prefill_ns(terms, model);
+}
+
+/* The turns of all models but one that are ACTIVE, or of all, and once more the longest. */
+static double turns_ns(const struct terms *terms, const struct ss_model *but, bool active)
+{
+    const struct ss_controller *controller = terms->controller;
+    double sum = 0, longest = 0;
+    uint32_t count = active ? controller->active_count : controller->model_count;
+    uint32_t index = active ? controller->first_active : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ss_model *model = &controller->models[index];
+        double ns = model == but ? 0 : turn_ns(terms, model);
+        sum += ns;
+        longest = ns > longest ? ns : longest;
+        index = active ? model->active_next : index + 1;
+    }
+    return sum + longest;
+}
+
+/* L: the loads under way when the line forms. */
+static double loads_ns(const struct terms *terms)
+{
+    const struct ss_controller *controller = terms->controller;
+    double longest = 0;
+    for (uint32_t i = 0; i < controller->model_count; i++) {
+        double ns = load_ns(terms, &controller->models[i]);
+        longest = ns > longest ? ns : longest;
+    }
+    return controller->limits.loads_in_flight * (longest + (double)terms->rates.talk_ns);
+}
+
+/* G: what it takes at most until one of the requests with slots ends, each turn bringing one of
+ * them on by a token. */
+static double slot_ns(const struct terms *terms, double round_ns)
+{
+    const struct ss_controller *controller = terms->controller;
+    double tokens = 0;
+    for (uint32_t i = 0; i < controller->model_count; i++)
+        if (controller->models[i].context_max > tokens)
+            tokens = controller->models[i].context_max;
+    return tokens * controller->limits.slots_max *
+           (round_ns + (double)controller->limits.overdue_ns);
+}
+
+/* A step of the model's turn begins one request at least, once there is room for its slice. */
+static double first_step_ns(const struct terms *terms, const struct ss_model *model)
+{
+    const struct ss_controller *controller = terms->controller;
+    double share = 0;
+    uint32_t blocks = ss_blocks_of(controller, model->context_max);
+    for (int stage = 0; controller->spill && stage < controller->pp; stage++) {
+        double part = (double)blocks * model->block_pages[stage] / controller->pools[stage].pages;
+        share = part > share ? part : share;
+    }
+    if (!controller->spill)
+        return terms->step_ns;
+    return terms->step_ns + share * (double)terms->rates.room_ns + 2 * (double)terms->rates.talk_ns;
+}
+
+uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
+                                     const struct ss_wait_rates *rates, uint16_t index)
+{
+    const struct ss_model *model = &controller->models[index];
+    struct terms terms = {.controller = controller, .rates = *rates};
+    if (rates->bytes_per_s == 0)
+        terms.rates.bytes_per_s = controller->bytes_per_s_min;
+    if (rates->step_ns == 0)
+        terms.rates.step_ns = (uint64_t)longest_step_ns(controller) + rates->talk_ns;
+    if (controller->limits.overdue_ns == 0 || terms.rates.bytes_per_s == 0 ||
+        terms.rates.step_ns == 0)
+        return UINT64_MAX;
+    terms.step_ns = (double)terms.rates.step_ns / (1 - ss_class_share_of(controller));
+    double quantum_ns = (double)controller->limits.quantum_ns;
+    double first_ns = first_step_ns(&terms, model);
+    double before = model->queued + 1; /* n */
+    double per_turn = quantum_ns > first_ns ? (double)(uint64_t)(quantum_ns / first_ns) : 1;
+    double rounds = (double)(uint64_t)((before + per_turn - 1) / per_turn);
+    double own_ns = quantum_ns + prefill_ns(&terms, model) + loads_ns(&terms) +
+                    load_ns(&terms, model) + overhead_ns(&terms);
+    double bound_ns = (double)controller->limits.overdue_ns + turns_ns(&terms, model, true) +
+                      own_ns + before * first_ns;
+    double round_ns = turns_ns(&terms, model, false) + own_ns;
+    bound_ns += (rounds - 1) * round_ns;
+    /* Whatever comes before it is overdue may take the slots that are free now. */
+    if (controller->limits.requests_max > controller->limits.slots_max)
+        bound_ns += (controller->slotless_count + 1.0) * slot_ns(&terms, round_ns + first_ns);
+    return bound_ns < (double)UINT64_MAX ? (uint64_t)bound_ns : UINT64_MAX;
+}
