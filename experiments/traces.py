@@ -58,6 +58,12 @@ def loads(events: list[Event]) -> list[Load]:
     return found
 
 
+def work(events: list[Event], since: float) -> float:
+    """Microseconds after SINCE in which the compute of some rank worked on one of EVENTS."""
+    bars = [bar for rank in {event["pid"] for event in events} for bar in _work(events, rank)]
+    return sum(end - max(start, since) for start, end in _union(bars) if end > since)
+
+
 def _work(events: list[Event], rank: int) -> list[tuple[float, float]]:
     """When a rank's compute worked: its batches, without their waits for chunks."""
     batches: list[tuple[float, float]] = []

@@ -1,0 +1,194 @@
+"""Swaps over more and more links: two models take turns on ranks with room for one.
+
+    PYTHONPATH=rpc/python:. .venv/bin/python experiments/swap-scaling/run.py --device cpu --out DIR
+
+With --small, a short form that draws nothing and judges the order of what it found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ceiling
+import ours
+import torch_runs
+from experiments import results
+from experiments.server import ServerError
+from forms import ALL, COMPUTRON, CPU, CUDA, LAYOUTS, OURS, SMALL, SWITCHES, VARIANTS, Form
+from swapserve import Error
+
+Row = dict[str, Any]
+Layout = tuple[int, int]
+# What a row of the file says for itself, and what a run looks for before it measures again.
+KEY = ("system", "variant", "tp", "pp")
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--small", action="store_true", help="the check; on the CPU device only")
+    parser.add_argument("--out", type=Path, help="folder for DEVICE.json; none: no files")
+    parser.add_argument("--torch", metavar="PYTHON", help="also the baseline, by this Python")
+    parser.add_argument("--seconds", type=float, default=1e9,
+                        help="begin nothing that would end later than this")  # fmt: skip
+    parser.add_argument("--resume", action="store_true", help="keep what DIR/DEVICE.json has")
+    parser.add_argument("--layouts", nargs="+", metavar="TPxPP", help="some of the layouts")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), help="some of the rules")
+    options = parser.parse_args()
+    if options.small and options.device != "cpu":
+        parser.error("--small is for the CPU device")
+    return options
+
+
+def _layouts(options: argparse.Namespace) -> list[Layout]:
+    if not options.layouts:
+        return list(LAYOUTS)
+    asked = [tuple(int(part) for part in name.split("x")) for name in options.layouts]
+    return [layout for layout in LAYOUTS if layout in asked]
+
+
+Job = tuple[Row, Callable[[], Row]]
+
+
+def plan(form: Form, options: argparse.Namespace) -> list[Job]:
+    """What to measure, the most telling first, as time may run out: the headline of all layouts,
+    then the baseline, then the rules one by one."""
+    layouts = _layouts(options)
+    wanted = options.variants or form.variants
+    keep = options.out if not options.small else None
+
+    def serve(layout: Layout, variant: str) -> Job:
+        trace = None
+        if keep and variant in (OURS, COMPUTRON) and layout == (2, 2):
+            trace = keep / f"{form.device}-{variant}-trace.json"
+        row = {"system": "ours", "variant": variant, "tp": layout[0], "pp": layout[1]}
+        return row, lambda: ours.measure(form, layout, variant, trace)
+
+    def bare(layout: Layout) -> Job:
+        row = {"system": "ceiling", "tp": layout[0], "pp": layout[1]}
+        return row, lambda: ceiling.measure(form, layout)
+
+    def baseline(layout: Layout) -> Job:
+        row = {"system": "torch", "tp": layout[0], "pp": layout[1]}
+        return row, lambda: torch_runs.measure(form, layout, options.torch)
+
+    jobs = [job for layout in layouts for job in (bare(layout), serve(layout, OURS))]
+    if options.torch:
+        jobs += [baseline(layout) for layout in layouts]
+    jobs += [serve(layout, name) for name in (COMPUTRON, ALL) for layout in layouts]
+    jobs += [serve(layout, name) for layout in form.single_layouts if layout in layouts
+             for name in SWITCHES]  # fmt: skip
+    return [job for job in jobs if job[0].get("variant", OURS) in wanted]
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return tuple(row.get(name) for name in KEY)
+
+
+def _name(row: Row) -> str:
+    return f"({row['tp']},{row['pp']}) {row.get('variant', row['system'])}"
+
+
+class Rows:
+    """What was measured so far, in a file after each row where there is one."""
+
+    def __init__(self, path: Path | None, form: Form, resume: bool) -> None:
+        self.path, self.form = path, form
+        self.rows: list[Row] = []
+        if path and resume and path.exists():
+            self.rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+
+    def have(self, row: Row) -> bool:
+        return any(_key(row) == _key(other) for other in self.rows)
+
+    def add(self, row: Row) -> None:
+        self.rows.append(row)
+        if not self.path:
+            return
+        form = {"device": self.form.device, "model": self.form.model, "scale": self.form.scale,
+                "link": self.form.link_name, "link_bytes_per_s": self.form.link_bytes_per_s}  # fmt: skip
+        results.write(self.path, {"commit": _commit(), **form, "rows": self.rows})
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def say(row: Row) -> None:
+    if row["system"] == "ceiling":
+        text = f"{row['bare_copies_s']:.4f} s for {row['bytes'] / 1e9:.2f} GB"
+    else:
+        times = {name: row[f"{name}_s"]["median"] for name in ("load", "response", "resident")}
+        text = ", ".join(f"{name} {value:.4f} s" for name, value in times.items())
+    print(f"{_name(row):24} {text}", flush=True)
+
+
+def execute(jobs: list[Job], rows: Rows, seconds: float) -> list[str]:
+    """Names of what did not work, and of what there was no time for."""
+    begun, longest, missing = time.monotonic(), 0.0, []
+    for row, measure in jobs:
+        if rows.have(row):
+            continue
+        at = time.monotonic()
+        if at - begun + 1.3 * longest > seconds:
+            missing.append(f"{_name(row)}: no time left")
+            continue
+        try:
+            found = measure()
+        except (ServerError, Error, RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+            print(f"{_name(row)}: {error}", file=sys.stderr, flush=True)
+            missing.append(f"{_name(row)}: failed")
+            continue
+        longest = max(longest, time.monotonic() - at)
+        rows.add(found)
+        say(found)
+    return missing
+
+
+def misorders(rows: list[Row]) -> list[str]:
+    """What contradicts: ours first, each rule slower, all of them slowest; and nothing copied back
+    unless asked for."""
+    times = {_key(row)[1:]: row["response_s"]["median"] for row in rows if row["system"] == "ours"}
+    found = []
+    for (variant, tp, pp), value in times.items():
+        first, last = times.get((OURS, tp, pp), 0.0), times.get((ALL, tp, pp), float("inf"))
+        if variant not in (OURS, ALL) and not first < value < last:
+            found.append(f"({tp},{pp}) {variant}: {first:.4f} < {value:.4f} < {last:.4f} s?")
+        if variant == OURS and not 1.5 * first < last:
+            found.append(f"({tp},{pp}): ours {first:.4f} s, all {last:.4f} s: not 1.5 times")
+    for row in rows:
+        copies = VARIANTS[row.get("variant", OURS)].get("copy_back")
+        if row["system"] == "ours" and bool(row["bytes_copied_back"]) != bool(copies):
+            found.append(f"{_name(row)}: {row['bytes_copied_back']} bytes copied back")
+    return found
+
+
+def main() -> int:
+    options = parse()
+    form = CUDA if options.device == "cuda" else SMALL if options.small else CPU
+    path = options.out / f"{form.device}.json" if options.out else None
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    rows = Rows(path, form, options.resume)
+    missing = execute(plan(form, options), rows, options.seconds)
+    wrong = misorders(rows.rows) if options.small and not missing else []
+    for line in missing + wrong:
+        print("MISS", line, flush=True)
+    return 1 if missing or wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
