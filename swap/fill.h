@@ -9,6 +9,9 @@
 
 struct ss_checkpoint;
 
+/* More would wait for memory. */
+#define SS_FILL_THREADS_MAX 16
+
 /* Opens FOLDER/model.safetensors, or the shards that FOLDER/model.safetensors.index.json names, and
  * checks every header (see safetensors.h for what a header must keep to). The files stay mapped or
  * open until close. */
@@ -21,7 +24,7 @@ SS_MUST_CHECK enum ss_status ss_checkpoint_find(const struct ss_checkpoint *chec
                                                 const char *name, enum ss_dtype *dtype,
                                                 uint32_t *rows, uint32_t *columns);
 
-/* Called as bytes are filled, from the filling thread. */
+/* Called as bytes are filled, from a filling thread, by one at a time. */
 typedef void ss_fill_progress(void *user, size_t bytes);
 
 /* Whether CHECKPOINT has every part of IMAGE, with the stated shape, in a dtype that can be served;
@@ -39,9 +42,10 @@ SS_MUST_CHECK enum ss_status ss_image_fill(const struct ss_image *image,
 /* Seeded weights of plausible size, at memory speed: each element depends on SEED and the name and
  * position in the *whole* checkpoint tensor only, so that every (tp, pp) holds the same model.
  * Vectors of one row that scale (named "*norm*weight") are near 1, biases near 0, matrices have
- * standard deviation SCALE (0.02 is usual). */
+ * standard deviation SCALE (0.02 is usual). THREADS (1 at least) share the chunks between them; the
+ * bytes do not depend on it. */
 SS_MUST_CHECK enum ss_status ss_image_fill_random(const struct ss_image *image, uint64_t seed,
-                                                  float scale, void *base,
+                                                  float scale, void *base, int threads,
                                                   ss_fill_progress *progress, void *user);
 
 #endif

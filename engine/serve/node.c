@@ -1,6 +1,7 @@
 #include "engine/serve/node.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -110,6 +111,18 @@ static enum ss_status open_arena(struct ss_node *node)
     return ss_agree(node->link, status);
 }
 
+/* This rank's share of the cores that it may run on. */
+static int fill_threads(struct ss_link *link)
+{
+    cpu_set_t cores;
+    int ranks = 0;
+    for (int peer = 0; peer < link->ranks; peer++)
+        ranks += link->table->same_node(link, peer) != 0;
+    int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    count /= ranks > 0 ? ranks : 1;
+    return count < 1 ? 1 : count > SS_FILL_THREADS_MAX ? SS_FILL_THREADS_MAX : count;
+}
+
 static enum ss_status fill_model(struct ss_node *node, int index, struct ss_progress *progress)
 {
     const struct ss_catalog_model *model = &node->catalog->models[index];
@@ -121,7 +134,7 @@ static enum ss_status fill_model(struct ss_node *node, int index, struct ss_prog
         return status;
     if (model->config->synthetic)
         return ss_image_fill_random(&node->images[index], model->config->seed, 0.02f, base,
-                                    ss_progress_add, progress);
+                                    fill_threads(node->link), ss_progress_add, progress);
     status = ss_checkpoint_open(model->config->path, &checkpoint);
     if (status)
         return status;

@@ -14,10 +14,14 @@ static void on_report(void *user, const struct ss_report *report)
 {
     struct bed *bed = user;
     pthread_mutex_lock(&bed->lock);
-    if (report->kind == SS_REPORT_DONE && report->number > bed->done)
+    if (report->kind == SS_REPORT_DONE && report->number > bed->done) {
         bed->done = report->number;
-    if (report->kind == SS_REPORT_LOAD_ENDED && report->number > bed->ended)
+        bed->done_ns[report->number % STEPS_KEPT] = report->at_ns;
+    }
+    if (report->kind == SS_REPORT_LOAD_ENDED && report->number > bed->ended) {
         bed->ended = report->number;
+        bed->ended_ns = report->at_ns;
+    }
     if (report->kind == SS_REPORT_FAILED) {
         bed->failed = true;
         fprintf(stderr, "rank %d: %.*s\n", bed->link->rank, (int)report->message_bytes,
@@ -51,6 +55,23 @@ enum ss_status bed_await_load(struct bed *bed, uint64_t number)
     return await(bed, &bed->ended, number);
 }
 
+bool bed_load_ended(struct bed *bed, uint64_t number, uint64_t *at_ns)
+{
+    pthread_mutex_lock(&bed->lock);
+    bool ended = bed->ended >= number;
+    *at_ns = bed->ended_ns;
+    pthread_mutex_unlock(&bed->lock);
+    return ended;
+}
+
+uint64_t bed_batch_ended_ns(struct bed *bed, uint64_t number)
+{
+    pthread_mutex_lock(&bed->lock);
+    uint64_t at_ns = bed->done_ns[number % STEPS_KEPT];
+    pthread_mutex_unlock(&bed->lock);
+    return at_ns;
+}
+
 static uint64_t pages_of(const struct bed *bed, uint64_t bytes)
 {
     return (bytes + bed->page_bytes - 1) / bed->page_bytes;
@@ -71,7 +92,7 @@ static uint64_t measure_pages(struct bed *bed)
                                              ss_dtype_bytes(bed->ops->table->activation_dtype)));
     for (int i = 0; i < bed->image.chunk_count; i++)
         bed->weight_pages += (uint32_t)pages_of(bed, bed->image.chunks[i].bytes);
-    return bed->weight_pages +
+    return (uint64_t)bed->models * bed->weight_pages +
            (uint64_t)BATCH_MAX * (CONTEXT_MAX / BLOCK_TOKENS) * bed->block_pages;
 }
 
@@ -84,14 +105,18 @@ static enum ss_status open_arena(struct bed *bed)
     if (status)
         return status;
     bed->base = ss_arena_at(bed->arena, 0);
-    status = ss_image_fill_random(&bed->image, SEED, 0.02f, bed->base, 0, 0);
+    status = ss_image_fill_random(&bed->image, SEED, 0.02f, bed->base, bed->threads, 0, 0);
     return status ? status : bed->device->ops->host_register(bed->device, bed->base, bytes);
 }
 
 static enum ss_status open_stage(struct bed *bed)
 {
-    bed->served = (struct ss_stage_model){
-        .shape = &bed->shape, .image = &bed->image, .base = bed->base, .context_max = CONTEXT_MAX};
+    /* Models alike may share their bytes in the arena: a link does not care. */
+    for (uint16_t i = 0; i < bed->models; i++)
+        bed->served[i] = (struct ss_stage_model){.shape = &bed->shape,
+                                                 .image = &bed->image,
+                                                 .base = bed->base,
+                                                 .context_max = CONTEXT_MAX};
     const struct ss_stage_options options = {
         .device = bed->device,
         .ops = bed->ops,
@@ -108,8 +133,8 @@ static enum ss_status open_stage(struct bed *bed)
                    .batches_in_flight = 3,
                    .loads_in_flight = 2,
                    .message_bytes_max = 1 << 20},
-        .model_count = 1,
-        .models = &bed->served,
+        .model_count = bed->models,
+        .models = bed->served,
         .report = on_report,
         .user = bed,
     };
@@ -125,6 +150,8 @@ enum ss_status bed_open(struct bed *bed)
                                              .link_latency_ns = bed->link_latency_ns};
     const struct ss_ops_options ops = {.kind = bed->operations, .profile = bed->profile};
     int rank = bed->link->rank;
+    bed->models = bed->models ? bed->models : 1;
+    bed->threads = bed->threads ? bed->threads : 1;
     bed->number = 1;
     pthread_mutex_init(&bed->lock, 0);
     pthread_cond_init(&bed->changed, 0);
@@ -166,16 +193,18 @@ void bed_close(struct bed *bed)
     ss_image_release(&bed->image);
 }
 
-static enum ss_status place(struct bed *bed, enum ss_entry_kind kind, uint64_t *number)
+static enum ss_status place(struct bed *bed, enum ss_entry_kind kind, uint16_t model,
+                            uint64_t *number)
 {
     struct ss_placement *placements;
-    uint32_t page = 0;
+    uint32_t page = model * bed->weight_pages;
     size_t count = (size_t)bed->image.chunk_count;
     enum ss_status status = ss_alloc(&placements, count, sizeof *placements, "placements");
     if (status)
         return status;
     struct ss_entry entry = {.number = bed->number++,
                              .kind = kind,
+                             .model = model,
                              .placement_count = (uint32_t)count,
                              .placements = placements};
     for (size_t i = 0; i < count; i++) {
@@ -189,19 +218,19 @@ static enum ss_status place(struct bed *bed, enum ss_entry_kind kind, uint64_t *
     return status;
 }
 
-enum ss_status bed_load(struct bed *bed, uint64_t *number)
+enum ss_status bed_load(struct bed *bed, uint16_t model, uint64_t *number)
 {
-    return place(bed, SS_ENTRY_LOAD, number);
+    return place(bed, SS_ENTRY_LOAD, model, number);
 }
 
-enum ss_status bed_drop(struct bed *bed, uint64_t *number)
+enum ss_status bed_drop(struct bed *bed, uint16_t model, uint64_t *number)
 {
-    return place(bed, SS_ENTRY_DROP, number);
+    return place(bed, SS_ENTRY_DROP, model, number);
 }
 
 void bed_clear(struct bed *bed)
 {
-    bed->next_page = bed->weight_pages;
+    bed->next_page = bed->models * bed->weight_pages;
 }
 
 enum ss_status bed_step(struct bed *bed, struct sequence *sequences, uint32_t count,

@@ -16,12 +16,16 @@
 #define BATCH_MAX       32u
 #define CONTEXT_MAX     1024u
 #define BLOCK_TOKENS    16u
+#define BED_MODELS_MAX  2u
+#define STEPS_KEPT      64u /* steps whose ends are remembered */
 
 struct bed {
     struct ss_link *link;
     const char *device_kind, *operations, *model;
     double scale;
     int tp, pp;
+    uint16_t models; /* so many alike, each with room in the pool; 0 is 1 */
+    int threads;     /* that fill the arena; 0 is 1 */
     uint64_t link_bytes_per_s, link_latency_ns; /* cpu: as in a config's device.link */
     struct ss_ops_profile profile;              /* paced: as in its device.profile */
     uint64_t piece_bytes;
@@ -33,7 +37,7 @@ struct bed {
     struct ss_shape shape;
     struct ss_partition partition;
     struct ss_image image;
-    struct ss_stage_model served;
+    struct ss_stage_model served[BED_MODELS_MAX];
     struct ss_arena *arena;
     unsigned char *base;
     uint64_t page_bytes;
@@ -42,8 +46,10 @@ struct bed {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint64_t done;  /* the latest batch or drop that ended */
-    uint64_t ended; /* the latest load that ended */
+    uint64_t done;                /* the latest batch or drop that ended */
+    uint64_t ended;               /* the latest load that ended */
+    uint64_t ended_ns;            /* when */
+    uint64_t done_ns[STEPS_KEPT]; /* when the batch of this number, modulo, ended */
     bool failed;
 };
 
@@ -58,10 +64,15 @@ SS_MUST_CHECK enum ss_status bed_open(struct bed *bed);
 void bed_close(struct bed *bed);
 
 /* Queue an entry; *NUMBER is its. A batch takes all known tokens of each sequence and samples. */
-SS_MUST_CHECK enum ss_status bed_load(struct bed *bed, uint64_t *number);
-SS_MUST_CHECK enum ss_status bed_drop(struct bed *bed, uint64_t *number);
+SS_MUST_CHECK enum ss_status bed_load(struct bed *bed, uint16_t model, uint64_t *number);
+SS_MUST_CHECK enum ss_status bed_drop(struct bed *bed, uint16_t model, uint64_t *number);
+/* Of model 0. */
 SS_MUST_CHECK enum ss_status bed_step(struct bed *bed, struct sequence *sequences, uint32_t count,
                                       uint64_t *number);
+/* Whether load NUMBER has ended here, and when; does not wait. */
+bool bed_load_ended(struct bed *bed, uint64_t number, uint64_t *at_ns);
+/* When batch NUMBER ended here, of those that did; only the latest STEPS_KEPT are known. */
+uint64_t bed_batch_ended_ns(struct bed *bed, uint64_t number);
 /* Forgets all sequences. */
 void bed_clear(struct bed *bed);
 

@@ -130,7 +130,7 @@ static enum ss_status load_once(struct bed *bed, bool with_step, double *seconds
     begin(sequences, 1, 8);
     bed_clear(bed);
     if (!status)
-        status = bed_load(bed, &load);
+        status = bed_load(bed, 0, &load);
     if (!status && with_step)
         status = bed_step(bed, sequences, 1, &step);
     if (!status && with_step)
@@ -144,7 +144,7 @@ static enum ss_status load_once(struct bed *bed, bool with_step, double *seconds
         status = bed_span(bed, begin_ns, end_ns, seconds);
     begin_ns = ss_now_ns();
     if (!status)
-        status = bed_drop(bed, &drop);
+        status = bed_drop(bed, 0, &drop);
     *drop_s = (double)(ss_now_ns() - begin_ns) / 1e9;
     return status;
 }
@@ -173,7 +173,7 @@ enum ss_status measure_all(struct bed *bed, json_t *rows)
     if (!status)
         status = measure_loads(bed, rows);
     if (!status)
-        status = bed_load(bed, &load);
+        status = bed_load(bed, 0, &load);
     if (!status)
         status = bed_await_load(bed, load);
     if (!status)

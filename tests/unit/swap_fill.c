@@ -278,14 +278,46 @@ Test(fill, large_tensors_are_filled)
     ss_checkpoint_close(big);
 }
 
-static unsigned char *fill_seeded(const struct ss_image *image, uint64_t seed)
+static unsigned char *fill_by(const struct ss_image *image, uint64_t seed, int threads)
 {
     size_t reported = 0;
     unsigned char *base = malloc(image->bytes);
     cr_assert(base);
-    cr_assert_eq(ss_image_fill_random(image, seed, 0.02f, base, count_bytes, &reported), SS_OK);
+    cr_assert_eq(ss_image_fill_random(image, seed, 0.02f, base, threads, count_bytes, &reported),
+                 SS_OK);
     cr_assert_eq(reported, image->bytes);
     return base;
+}
+
+static unsigned char *fill_seeded(const struct ss_image *image, uint64_t seed)
+{
+    return fill_by(image, seed, 1);
+}
+
+Test(fill_random, is_the_same_by_any_number_of_threads)
+{
+    enum { CHUNKS = 7 };
+    static const char *const names[CHUNKS] = {"a", "b", "c", "d", "e", "f", "norm.weight"};
+    static struct ss_chunk chunks[CHUNKS];
+    for (int i = 0; i < CHUNKS; i++) {
+        uint32_t rows = (uint32_t)(ROWS * (i + 1));
+        chunks[i].tensor_count = 1;
+        chunks[i].tensors[0] =
+            tensor_of(SS_F16, rows, COLUMNS, part_of(names[i], rows, 0, rows, 0, COLUMNS));
+    }
+    struct ss_image image = {.chunk_count = CHUNKS, .chunks = chunks};
+    ss_image_lay_out(&image);
+    unsigned char *alone = fill_by(&image, 5, 1);
+    static const int counts[] = {2, 3, CHUNKS + 2, 10 * SS_FILL_THREADS_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        unsigned char *shared = fill_by(&image, 5, counts[i]);
+        for (int c = 0; c < CHUNKS; c++)
+            cr_assert_eq(
+                memcmp(alone + chunks[c].offset, shared + chunks[c].offset, chunks[c].bytes), 0,
+                "chunk %d, %d threads", c, counts[i]);
+        free(shared);
+    }
+    free(alone);
 }
 
 Test(fill_random, is_the_same_for_every_cut)
