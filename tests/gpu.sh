@@ -4,14 +4,15 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device ops memcheck golden link swap steps; on demand: racecheck pieces profile.
+# Steps, all by default: waits device ops memcheck golden link swap busy steps; on demand: racecheck
+# pieces profile.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
-    sed -n '2,8p' "$0" >&2
+    sed -n '2,9p' "$0" >&2
     exit 2
 }
 
@@ -26,7 +27,7 @@ source "$2/env.sh"
 packed=$2
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device ops memcheck golden link swap steps
+[ $# -gt 0 ] || set -- waits device ops memcheck golden link swap busy steps
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
@@ -53,6 +54,11 @@ swap() { # swap TP PP [options]
     for option in "${@:3}"; do name+=-${option#--}; done
     try "$name" 120 mpirun -np $(($1 * $2)) swapbench swap --tp "$1" --pp "$2" \
         --out "$results/$name.json" "${@:3}"
+}
+
+busy() { # busy TP PP
+    try "busy-$1x$2" 120 mpirun -np $(($1 * $2)) swapbench swap --busy --tp "$1" --pp "$2" \
+        --out "$results/busy-$1x$2.json"
 }
 
 golden() { # golden MODEL DTYPE: every layout that the GPUs allow; fp32, converted, on one
@@ -112,6 +118,12 @@ for step in "$@"; do
         swap 4 1
         swap 1 4
         swap 2 2
+        ;;
+    busy)
+        busy 1 1
+        [ "$ranks" = 4 ] || continue
+        busy 4 1
+        busy 2 2
         ;;
     steps)
         step 1 1

@@ -132,5 +132,7 @@ enum ss_status bench_link(struct bench *bench)
         for (int all = 0; all < (bench->link->ranks > 1 ? 2 : 1) && !status; all++)
             status = row(&bed, piece, all, directions[i][0], directions[i][1]);
     close_bed(&bed);
+    if (!status)
+        status = bench_peers(bench);
     return status;
 }

@@ -191,21 +191,25 @@ static enum ss_status verify(struct shard *shard)
     return status;
 }
 
-static enum ss_status total_bytes(struct shard *shard, uint64_t *total)
+/* Bytes of all shards, and of the largest. */
+static enum ss_status count_bytes(struct shard *shard, uint64_t *total, uint64_t *most)
 {
     struct ss_link *link = shard->bench->link;
     uint64_t mine = shard->image.bytes, *all = 0;
     enum ss_status status = ss_alloc(&all, (size_t)link->ranks, sizeof *all, "bytes");
     if (!status)
         status = link->table->all_gather(link, &mine, sizeof mine, all);
-    *total = 0;
-    for (int rank = 0; rank < link->ranks && !status; rank++)
+    *total = *most = 0;
+    for (int rank = 0; rank < link->ranks && !status; rank++) {
         *total += all[rank];
+        *most = all[rank] > *most ? all[rank] : *most;
+    }
     ss_free(all);
     return status;
 }
 
-static void say(struct shard *shard, uint64_t bytes, double *bare, double *loads, double *first)
+static void say(struct shard *shard, uint64_t bytes, uint64_t most, double *bare, double *loads,
+                double *first)
 {
     struct bench *bench = shard->bench;
     int count = bench->repeats;
@@ -214,10 +218,11 @@ static void say(struct shard *shard, uint64_t bytes, double *bare, double *loads
         json_array_append_new(all, json_pack("[f, f]", bare[i], loads[i]));
     double ceiling = bench_median(bare, count), load_s = bench_median(loads, count);
     json_array_append_new(bench->rows,
-                          json_pack("{s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:o}", "what",
-                                    "swap", "model", bench->model, "tp", bench->tp, "pp", bench->pp,
-                                    "bytes", (json_int_t)bytes, "ceiling_s", ceiling, "load_s",
-                                    load_s, "share_of_ceiling", ceiling / load_s, "first_chunk_s",
+                          json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:o}",
+                                    "what", "swap", "model", bench->model, "tp", bench->tp, "pp",
+                                    bench->pp, "bytes", (json_int_t)bytes, "rank_bytes_max",
+                                    (json_int_t)most, "ceiling_s", ceiling, "load_s", load_s,
+                                    "share_of_ceiling", ceiling / load_s, "first_chunk_s",
                                     bench_median(first, count), "bare_and_load_s", all));
     printf("%s (%d,%d): %.2f GB, bare copies %.4f s (%.1f GB/s), load %.4f s (%.1f GB/s): %.1f%% "
            "of the ceiling; first chunk after %.2f ms\n",
@@ -230,13 +235,13 @@ enum ss_status bench_swap(struct bench *bench)
 {
     struct shard shard;
     double *times = 0, warm, warm_first;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, most = 0;
     int count = bench->repeats;
     enum ss_status status = open_shard(bench, &shard);
     if (!status)
         status = ss_alloc(&times, (size_t)count * 3, sizeof *times, "times");
     if (!status)
-        status = total_bytes(&shard, &bytes);
+        status = count_bytes(&shard, &bytes, &most);
     if (!status)
         status = copy_bare(&shard, &warm);
     if (!status)
@@ -250,7 +255,7 @@ enum ss_status bench_swap(struct bench *bench)
     if (!status)
         status = verify(&shard);
     if (!status && bench->link->rank == 0)
-        say(&shard, bytes, times, times + count, times + 2 * count);
+        say(&shard, bytes, most, times, times + count, times + 2 * count);
     ss_free(times);
     close_shard(&shard);
     return status;

@@ -36,6 +36,13 @@ enum ss_stream_kind {
     SS_STREAM_EDGE,   /* activations and tokens between stages */
 };
 
+/* What names a device allocation to other ranks of the node; plain bytes, to be sent as they are.
+ */
+#define SS_DEVICE_SHARE_BYTES 64
+struct ss_device_share {
+    unsigned char bytes[SS_DEVICE_SHARE_BYTES];
+};
+
 /* An address in device memory. On the CPU it is a host address too; no code above a backend may
  * rely on that. */
 typedef uint64_t ss_device_address;
@@ -86,6 +93,15 @@ struct ss_device_ops {
      * STREAM waits for it. CALL must be short, must not block and must not queue work. */
     enum ss_status (*host_call)(struct ss_stream *stream, void (*call)(void *argument),
                                 void *argument);
+
+    /* Memory of another rank's device on the same node, as an address that copy_on_device takes.
+     * All three null where the backend has no such memory. SHARE names the allocation that begins
+     * at ADDRESS; another rank opens it, once, and closes it before its owner frees it. */
+    enum ss_status (*share)(struct ss_device *device, ss_device_address address,
+                            struct ss_device_share *out);
+    enum ss_status (*share_open)(struct ss_device *device, const struct ss_device_share *share,
+                                 ss_device_address *out);
+    void (*share_close)(struct ss_device *device, ss_device_address address);
 
     /* The first failure of queued work since start, or SS_OK: a device that failed once stays
      * failed, and its message names the call. Cheap; any thread. */

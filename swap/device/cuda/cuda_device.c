@@ -252,6 +252,9 @@ static const struct ss_device_ops cuda_ops = {
     .copy_to_host = copy_to_host,
     .copy_on_device = copy_on_device,
     .host_call = host_call,
+    .share = ss_cuda_share,
+    .share_open = ss_cuda_share_open,
+    .share_close = ss_cuda_share_close,
     .health = health,
 };
 

@@ -68,6 +68,12 @@ enum ss_status ss_cuda_signal(struct ss_stream *stream, struct ss_timeline *time
                               uint64_t value);
 enum ss_status ss_cuda_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value);
 
+enum ss_status ss_cuda_share(struct ss_device *device, ss_device_address address,
+                             struct ss_device_share *out);
+enum ss_status ss_cuda_share_open(struct ss_device *device, const struct ss_device_share *share,
+                                  ss_device_address *out);
+void ss_cuda_share_close(struct ss_device *device, ss_device_address address);
+
 /* The driver's failure RESULT of CALL, recorded as ss_cuda_check() does. */
 enum ss_status ss_cuda_driver_check(struct cuda_device *device, CUresult result, const char *call);
 
