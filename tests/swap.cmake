@@ -25,6 +25,6 @@ foreach(unit swap_arena swap_checkpoint swap_convert swap_cpu_device swap_fill s
 endforeach()
 
 # The benchmarks' programs on the CPU device, in short: that they run to their ends.
-set(busy swap --busy --device cpu --model opt-350m --scale 0.05 --bandwidth 3e8 --steps 20)
+set(busy swap --busy --device cpu --model opt-350m --scale 0.1 --bandwidth 3e8 --steps 20)
 ss_mpi_test(swapbench_busy_1 1 $<TARGET_FILE:swapbench> ${busy})
 ss_mpi_test(swapbench_busy_4 4 $<TARGET_FILE:swapbench> ${busy} --tp 2 --pp 2)

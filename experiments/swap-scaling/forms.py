@@ -70,7 +70,10 @@ class Form:
 # The H200's shares (experiments/swapbench, experiments/stepbench): its memory is read 76 times as
 # fast as its link, and it computes 13,000 operations for each byte that the link brings.
 H200 = {"memory_over_link": 76.0, "flops_over_link": 1.3e4}
-CUDA = Form("cuda", "opt-13b", 1.0, 64e9, "PCIe 5.0 x16, 64 GB/s", repeats=8)
+CUDA = Form(
+    "cuda", "opt-13b", 1.0, 64e9, "PCIe 5.0 x16, 64 GB/s", repeats=8,
+    single_layouts=((2, 2), (1, 1), (4, 1), (1, 4), (2, 1), (1, 2)),
+)  # fmt: skip
 CPU = Form("cpu", "opt-350m", 0.5, 0.4e9, "paced, 0.4 GB/s", repeats=6, **H200)
 # The check: computing takes a larger share, so that what hides it shows beside a busy machine.
 SMALL = Form(

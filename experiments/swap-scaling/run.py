@@ -28,6 +28,7 @@ Row = dict[str, Any]
 Layout = tuple[int, int]
 # What a row of the file says for itself, and what a run looks for before it measures again.
 KEY = ("system", "variant", "tp", "pp")
+AGAIN = 2
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -86,6 +87,8 @@ def plan(form: Form, options: argparse.Namespace) -> list[Job]:
     jobs += [serve(layout, name) for name in (COMPUTRON, ALL) for layout in layouts]
     jobs += [serve(layout, name) for layout in form.single_layouts if layout in layouts
              for name in SWITCHES]  # fmt: skip
+    if form.device == "cpu":  # time is no matter: what is compared is measured side by side
+        jobs.sort(key=lambda job: layouts.index((job[0]["tp"], job[0]["pp"])))
     return [job for job in jobs if job[0].get("variant", OURS) in wanted]
 
 
@@ -108,6 +111,9 @@ class Rows:
 
     def have(self, row: Row) -> bool:
         return any(_key(row) == _key(other) for other in self.rows)
+
+    def forget(self, layouts: set[Layout]) -> None:
+        self.rows = [row for row in self.rows if (row["tp"], row["pp"]) not in layouts]
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
@@ -158,20 +164,42 @@ def execute(jobs: list[Job], rows: Rows, seconds: float) -> list[str]:
     return missing
 
 
-def misorders(rows: list[Row]) -> list[str]:
+def judge(jobs: list[Job], rows: Rows) -> list[str]:
     """What contradicts: ours first, each rule slower, all of them slowest; and nothing copied back
-    unless asked for."""
+    unless asked for. Other work on the machine may turn a close pair around: layouts where it did
+    are measured again, whole, and have to be in order then."""
+    for _ in range(AGAIN):
+        layouts = set(misorders(rows.rows))
+        if not layouts:
+            break
+        print("again:", *sorted(layouts), flush=True)
+        rows.forget(layouts)
+        missing = execute(jobs, rows, 1e9)
+        if missing:
+            return missing
+    return [text for texts in misorders(rows.rows).values() for text in texts] + copies(rows.rows)
+
+
+def misorders(rows: list[Row]) -> dict[Layout, list[str]]:
+    """Layouts whose responses are not in order, and which."""
     times = {_key(row)[1:]: row["response_s"]["median"] for row in rows if row["system"] == "ours"}
-    found = []
+    found: dict[Layout, list[str]] = {}
     for (variant, tp, pp), value in times.items():
         first, last = times.get((OURS, tp, pp), 0.0), times.get((ALL, tp, pp), float("inf"))
         if variant not in (OURS, ALL) and not first < value < last:
-            found.append(f"({tp},{pp}) {variant}: {first:.4f} < {value:.4f} < {last:.4f} s?")
+            text = f"({tp},{pp}) {variant}: {first:.4f} < {value:.4f} < {last:.4f} s?"
+            found.setdefault((tp, pp), []).append(text)
         if variant == OURS and not 1.5 * first < last:
-            found.append(f"({tp},{pp}): ours {first:.4f} s, all {last:.4f} s: not 1.5 times")
+            text = f"({tp},{pp}): ours {first:.4f} s, all {last:.4f} s: not 1.5 times"
+            found.setdefault((tp, pp), []).append(text)
+    return found
+
+
+def copies(rows: list[Row]) -> list[str]:
+    found = []
     for row in rows:
-        copies = VARIANTS[row.get("variant", OURS)].get("copy_back")
-        if row["system"] == "ours" and bool(row["bytes_copied_back"]) != bool(copies):
+        asked = VARIANTS.get(row.get("variant", OURS), {}).get("copy_back")
+        if row["system"] == "ours" and bool(row["bytes_copied_back"]) != bool(asked):
             found.append(f"{_name(row)}: {row['bytes_copied_back']} bytes copied back")
     return found
 
@@ -183,8 +211,9 @@ def main() -> int:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     rows = Rows(path, form, options.resume)
-    missing = execute(plan(form, options), rows, options.seconds)
-    wrong = misorders(rows.rows) if options.small and not missing else []
+    jobs = plan(form, options)
+    missing = execute(jobs, rows, options.seconds)
+    wrong = judge(jobs, rows) if options.small and not missing else []
     for line in missing + wrong:
         print("MISS", line, flush=True)
     return 1 if missing or wrong else 0

@@ -1,0 +1,103 @@
+"""Two pictures of a run: responses with the ideal line, and what each response is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.plot.look import INK, colour, plt
+from forms import ALL, COMPUTRON, OURS, SWITCHES
+
+if TYPE_CHECKING:
+    from tables import Layout, Results
+
+NAMES = {
+    OURS: "ours", "copy_back": "copy back", "wait_whole_load": "wait for the whole load",
+    "poll": "poll", ALL: "all three", COMPUTRON: "all three, copies overlap", "torch": "torch",
+}  # fmt: skip
+ORDER = [OURS, *SWITCHES, ALL, COMPUTRON, "torch"]
+PARTS = {"swap": "swap", "compute": "computing after it", "overhead": "rest"}
+WIDTH = 0.84
+
+
+def _where(results: Results) -> str:
+    if results.device == "cpu":
+        return "paced CPU device, not a GPU"
+    return str(next(row["device"] for (name, _), row in results.rows.items() if name == "ceiling"))
+
+
+def _names(results: Results, enough: int) -> list[str]:
+    """The series that at least ENOUGH layouts have."""
+    return [
+        name
+        for name in ORDER
+        if sum((name, layout) in results.rows for layout in results.layouts) >= enough
+    ]
+
+
+def _label(layout: Layout) -> str:
+    return f"({layout[0]},{layout[1]})"
+
+
+def bars(results: Results, path: Path) -> None:
+    """Median responses of all that was run, with the bare copies of the same bytes."""
+    figure, axes = plt.subplots(figsize=(8.4, 3.8), layout="constrained")
+    names = _names(results, 1)
+    step = WIDTH / len(names)
+    for index, name in enumerate(names):
+        for at, layout in enumerate(results.layouts):
+            row = results.get(name, layout)
+            if not row:
+                continue
+            response = row["response_s"]
+            left = at - WIDTH / 2 + (index + 0.5) * step
+            axes.bar(left, response["median"], 0.92 * step, color=colour(index),
+                     label=NAMES[name] if layout == _first(results, name) else None)  # fmt: skip
+            axes.plot([left, left], [response["min"], response["max"]], color=INK, linewidth=0.8)
+    for at, layout in enumerate(results.layouts):
+        ideal = results.ideal(layout)
+        if ideal:
+            axes.plot([at - WIDTH / 2, at + WIDTH / 2], [ideal, ideal], color=INK, linewidth=1.4,
+                      linestyle=(0, (4, 2)), label="ideal: bare copies" if at == 0 else None)  # fmt: skip
+    axes.set_xticks(range(len(results.layouts)), [_label(layout) for layout in results.layouts])
+    axes.set_xlabel("(tp, pp)")
+    axes.set_ylabel("response, seconds")
+    axes.grid(axis="x", visible=False)
+    axes.set_title(f"Two models taking turns, room for one ({_where(results)})")
+    axes.legend(ncols=2, fontsize=8)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _first(results: Results, name: str) -> Layout:
+    return next(layout for layout in results.layouts if results.get(name, layout))
+
+
+def parts(results: Results, path: Path) -> None:
+    """What the responses are made of, for those that all layouts have."""
+    figure, axes = plt.subplots(figsize=(8.4, 3.6), layout="constrained")
+    names = [name for name in _names(results, len(results.layouts)) if name not in SWITCHES]
+    step = WIDTH / len(names)
+    ticks: list[float] = []
+    labels: list[str] = []
+    for at, layout in enumerate(results.layouts):
+        for index, name in enumerate(names):
+            row = results.get(name, layout)
+            assert row
+            left, under = at - WIDTH / 2 + (index + 0.5) * step, 0.0
+            for part, what in enumerate(PARTS):
+                axes.bar(left, row[what + "_s"], 0.88 * step, bottom=under, color=colour(part),
+                         label=PARTS[what] if at == index == 0 else None)  # fmt: skip
+                under += row[what + "_s"]
+            ticks.append(left)
+            labels.append(NAMES[name])
+        axes.text(at, -0.02, "\n\n\n\n\n\n" + _label(layout), ha="center", va="top", fontsize=9,
+                  transform=axes.get_xaxis_transform())  # fmt: skip
+    axes.set_xticks(ticks, labels, rotation=90, fontsize=6)
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel("seconds (medians)")
+    axes.grid(axis="x", visible=False)
+    axes.set_title(f"What a response is made of ({_where(results)})")
+    axes.legend(fontsize=8)
+    figure.savefig(path)
+    plt.close(figure)

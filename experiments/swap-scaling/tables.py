@@ -1,0 +1,144 @@
+"""The results of a run as tables and pictures.
+
+    PYTHONPATH=rpc/python:. .venv/bin/python experiments/swap-scaling/tables.py DIR/DEVICE.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import published
+from forms import ALL, COMPUTRON, LAYOUTS, OURS, SWITCHES
+
+Layout = tuple[int, int]
+Row = dict[str, Any]
+TORCH = "torch"
+
+
+class Results:
+    """A file of run.py, by layout."""
+
+    def __init__(self, path: Path) -> None:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        self.content = content
+        self.device: str = content["device"]
+        self.link: float = content["link_bytes_per_s"]
+        self.rows: dict[tuple[str, Layout], Row] = {}
+        for row in content["rows"]:
+            name = row.get("variant", row["system"])
+            self.rows[name, (row["tp"], row["pp"])] = row
+        self.layouts = [layout for layout in LAYOUTS if (OURS, layout) in self.rows]
+
+    def get(self, name: str, layout: Layout) -> Row | None:
+        return self.rows.get((name, layout))
+
+    def median(self, name: str, layout: Layout, what: str) -> float | None:
+        row = self.get(name, layout)
+        return row[what + "_s"]["median"] if row else None
+
+    def ideal(self, layout: Layout) -> float | None:
+        """Bare copies, measured in the same run. The paced link's rate is known: the largest
+        rank's bytes over it, as a single copy of the CPU device adds its own memcpy."""
+        row = self.get("ceiling", layout)
+        if not row:
+            return None
+        if self.device == "cpu":
+            return float(row["rank_bytes_max"]) / self.link
+        return float(row["bare_copies_s"])
+
+    def share(self, name: str, layout: Layout) -> float | None:
+        """A load's share of the nominal rate of all links, the model's bytes counted once, as at
+        (1,1): what a stage needs a second time of is not the links' doing, and not free either."""
+        load, once = self.median(name, layout, "load"), self.get(OURS, (1, 1))
+        if load is None or once is None:
+            return None
+        ranks = layout[0] * layout[1]
+        return published.nominal_seconds(once["model_bytes"], ranks, self.link) / load
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [list(head), ["---"] * len(head), *(list(line) for line in lines)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main_table(results: Results) -> str:
+    lines = []
+    for layout in results.layouts:
+        ideal = results.ideal(layout)
+        load = results.median(OURS, layout, "load")
+        response = results.median(OURS, layout, "response")
+        own = [_cell(results.median(OURS, layout, what), ".4f")
+               for what in ("load", "first_token", "response", "resident")]  # fmt: skip
+        lines.append([
+            f"({layout[0]},{layout[1]})", _cell(ideal, ".4f"), *own,
+            _cell(load and ideal and ideal / load, ".1%"),
+            _cell(response and ideal and response / ideal, ".2f") + "x",
+        ])  # fmt: skip
+    head = ["(tp,pp)", "ideal", "load", "first token", "response", "resident response",
+            "load: of the ideal", "response: to the ideal"]  # fmt: skip
+    return _table(head, lines)
+
+
+def rules_table(results: Results) -> str:
+    """Responses over ours, rule by rule."""
+    names = [*SWITCHES, ALL, COMPUTRON, TORCH]
+    lines = []
+    for layout in results.layouts:
+        ours = results.median(OURS, layout, "response") or 0.0
+        cells = [_cell(ours, ".4f")]
+        for name in names:
+            value = results.median(name, layout, "response")
+            cells.append(f"{value:.4f} ({value / ours:.2f}x)" if value else "")
+        lines.append([f"({layout[0]},{layout[1]})", *cells])
+    present = [name for name in names if any((name, at) in results.rows for at in results.layouts)]
+    keep = [0, 1, *(2 + names.index(name) for name in present)]
+    head = ["(tp,pp)", "ours", *names]
+    return _table([head[i] for i in keep], [[line[i] for i in keep] for line in lines])
+
+
+def published_table(results: Results) -> str:
+    lines = []
+    for layout in results.layouts:
+        _, load, response = published.TIMES[layout]
+        lines.append([
+            f"({layout[0]},{layout[1]})", f"{load:.3f}", f"{response:.3f}",
+            f"{published.share(layout, 1):.0%}", f"{published.share(layout, 2):.0%}",
+            *(_cell(results.share(name, layout), ".0%") for name in (OURS, COMPUTRON)),
+            _cell(_response_share(results, layout), ".0%"),
+        ])  # fmt: skip
+    head = ["(tp,pp)", "Computron: load", "response", "load: of nominal", "response: of nominal",
+            "ours: load, of nominal", "its rules here: load, of nominal",
+            "ours: response, of nominal"]  # fmt: skip
+    return _table(head, lines)
+
+
+def _response_share(results: Results, layout: Layout) -> float | None:
+    response, once = results.median(OURS, layout, "response"), results.get(OURS, (1, 1))
+    if response is None or once is None:
+        return None
+    ranks = layout[0] * layout[1]
+    return published.nominal_seconds(once["model_bytes"], ranks, results.link) / response
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    results = Results(path)
+    tables: list[Callable[[Results], str]] = [main_table, rules_table, published_table]
+    for table in tables:
+        print(table(results), end="\n\n")
+    import draw  # matplotlib may be missing where tables are wanted
+
+    draw.bars(results, path.with_name(f"{results.device}-bars.png"))
+    draw.parts(results, path.with_name(f"{results.device}-parts.png"))
+
+
+if __name__ == "__main__":
+    main()
