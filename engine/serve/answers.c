@@ -1,18 +1,24 @@
 /* What the controller decided about requests becomes answers to clients. Link thread. */
+#include <stdio.h>
+
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/serve/live_internal.h"
 
-static void check_sent(enum ss_status status)
+/* An answer that is lost would be waited for without end: a server that has no memory for the
+ * shortest one ends, and its clients' connections with it. */
+static void check_sent(struct ss_live *live, enum ss_status status)
 {
-    if (status && status != SS_CANCELLED)
-        SS_WARNING("an answer could not be given to the server: %s", ss_status_message());
+    if (!status || status == SS_CANCELLED)
+        return;
+    SS_ERROR("an answer could not be given to the server: %s", ss_status_message());
+    ss_live_fail(live);
 }
 
 static void answer_error(struct ss_live *live, const struct ss_ticket *ticket,
                          enum ss_error_code code, const char *text)
 {
-    check_sent(ss_server_reply_error(live->server, ticket->to, code, 0, "%s", text));
+    check_sent(live, ss_server_reply_error(live->server, ticket->to, code, 0, "%s", text));
 }
 
 static void end_early(struct ss_live *live, struct ss_ticket *ticket, enum ss_end reason)
@@ -20,6 +26,17 @@ static void end_early(struct ss_live *live, struct ss_ticket *ticket, enum ss_en
     struct ss_event event = {
         .kind = SS_EVENT_CANCELLED, .request = ticket->handle, .reason = reason};
     ss_live_feed_later(live, &event);
+}
+
+/* Part of the answer is missing: the request ends with an error, and goes no further. */
+static void break_off(struct ss_live *live, struct ss_ticket *ticket)
+{
+    char why[SS_MESSAGE_BYTES];
+    snprintf(why, sizeof why, "%s", ss_status_message());
+    SS_WARNING("an answer ends early: %s", why);
+    answer_error(live, ticket, SS_ERROR_INTERNAL, why);
+    ticket->gone = ticket->stopped = true;
+    end_early(live, ticket, SS_END_CANCELLED);
 }
 
 void ss_live_answer_token(struct ss_live *live, const struct ss_action *action)
@@ -30,16 +47,14 @@ void ss_live_answer_token(struct ss_live *live, const struct ss_action *action)
     if (ticket->first_token_ns == 0)
         ticket->first_token_ns = ss_now_ns();
     enum ss_status status = ss_ticket_push(ticket, action->token);
-    if (status) {
-        SS_ERROR("an answer ends early: %s", ss_status_message());
-        ticket->stopped = true;
-    }
-    if (ticket->stream && !ticket->gone && !ticket->stopped) {
+    if (!status && ticket->stream && !ticket->gone && !ticket->stopped) {
         struct ss_piece piece = ss_ticket_unsent(ticket);
-        check_sent(ss_server_reply_tokens(live->server, ticket->to, &piece));
+        status = ss_server_reply_tokens(live->server, ticket->to, &piece);
         ss_ticket_sent(ticket);
     }
-    if (ticket->stopped)
+    if (status && status != SS_CANCELLED && !ticket->gone)
+        break_off(live, ticket);
+    else if (ticket->stopped)
         end_early(live, ticket, SS_END_STOP);
 }
 
@@ -67,7 +82,10 @@ static void answer_finish(struct ss_live *live, struct ss_ticket *ticket,
                           const struct ss_action *action, enum ss_finish_reason reason)
 {
     uint64_t arrived = ticket->arrived_ns;
-    check_sent(ss_ticket_finish(ticket));
+    if (ss_ticket_finish(ticket)) {
+        answer_error(live, ticket, SS_ERROR_INTERNAL, ss_status_message());
+        return;
+    }
     struct ss_finish finish = {
         .rest = ss_ticket_unsent(ticket),
         .reason = reason,
@@ -79,7 +97,7 @@ static void answer_finish(struct ss_live *live, struct ss_ticket *ticket,
                    .total_ns = ss_now_ns() - arrived,
                    .cold = action->cold},
     };
-    check_sent(ss_server_reply_finish(live->server, ticket->to, &finish));
+    check_sent(live, ss_server_reply_finish(live->server, ticket->to, &finish));
 }
 
 /* The error that answers a request which ended or was refused for REASON. */
@@ -140,7 +158,7 @@ void ss_live_answer_control(struct ss_live *live, const struct ss_action *action
     if (!ticket)
         return;
     if (!ticket->gone && action->ok)
-        check_sent(ss_server_reply_ok(live->server, ticket->to));
+        check_sent(live, ss_server_reply_ok(live->server, ticket->to));
     else if (!ticket->gone)
         answer_error(live, ticket, SS_ERROR_BUSY,
                      ticket->op == SS_OP_LOAD
@@ -151,5 +169,5 @@ void ss_live_answer_control(struct ss_live *live, const struct ss_action *action
 
 void ss_live_answer_begun(struct ss_live *live, struct ss_reply_to to)
 {
-    check_sent(ss_server_reply_ok(live->server, to));
+    check_sent(live, ss_server_reply_ok(live->server, to));
 }

@@ -78,6 +78,14 @@ static void fill_ranks(struct ss_live *live, const struct ss_controller_view *vi
     }
 }
 
+static void say_failed(struct ss_live *live, struct ss_reply_to to)
+{
+    enum ss_status status =
+        ss_server_reply_error(live->server, to, SS_ERROR_INTERNAL, 0, "%s", ss_status_message());
+    if (status && status != SS_CANCELLED)
+        SS_WARNING("a report could not be answered: %s", ss_status_message());
+}
+
 void ss_live_answer_status(struct ss_live *live, struct ss_reply_to to)
 {
     const struct ss_catalog *catalog = live->options.catalog;
@@ -116,7 +124,7 @@ void ss_live_answer_status(struct ss_live *live, struct ss_reply_to to)
         status = ss_server_reply_status(live->server, to, &report);
     }
     if (status)
-        SS_WARNING("status could not be answered: %s", ss_status_message());
+        say_failed(live, to);
     ss_free(models);
     ss_free(ranks);
 }
@@ -144,5 +152,5 @@ void ss_live_answer_models(struct ss_live *live, struct ss_reply_to to)
         ss_free(infos);
     }
     if (status)
-        SS_WARNING("models could not be answered: %s", ss_status_message());
+        say_failed(live, to);
 }

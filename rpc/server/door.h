@@ -69,5 +69,9 @@ void ss_door_answer(struct ss_server *server, uint32_t client, const struct ss_r
 /* reply.c: a letter with REPLY encoded; any thread. */
 SS_MUST_CHECK enum ss_status ss_letter_create(struct ss_letter **out, struct ss_reply_to to,
                                               const struct ss_reply *reply);
+/* Likewise for an answer after which none follows: whoever waits must hear something, so where
+ * there is no memory for it, it is a short error that says so. */
+SS_MUST_CHECK enum ss_status ss_letter_create_last(struct ss_letter **out, struct ss_reply_to to,
+                                                   const struct ss_reply *reply);
 
 #endif

@@ -29,12 +29,26 @@ enum ss_status ss_letter_create(struct ss_letter **out, struct ss_reply_to to,
     return SS_OK;
 }
 
+enum ss_status ss_letter_create_last(struct ss_letter **out, struct ss_reply_to to,
+                                     const struct ss_reply *reply)
+{
+    const struct ss_reply word = {
+        .kind = SS_REPLY_ERROR,
+        .has_id = reply->has_id,
+        .id = reply->id,
+        .error = {.code = SS_ERROR_INTERNAL, .message = "the server has no memory for the answer"}};
+    enum ss_status status = ss_letter_create(out, to, reply);
+    return status ? ss_letter_create(out, to, &word) : SS_OK;
+}
+
 static enum ss_status post(struct ss_server *server, struct ss_reply_to to, struct ss_reply *reply)
 {
     struct ss_letter *letter;
     reply->has_id = true;
     reply->id = to.id;
-    enum ss_status status = ss_letter_create(&letter, to, reply);
+    enum ss_status status = reply->kind == SS_REPLY_TOKENS
+                                ? ss_letter_create(&letter, to, reply)
+                                : ss_letter_create_last(&letter, to, reply);
     return status ? status : ss_reply_queue_put(&server->outbox, letter);
 }
 

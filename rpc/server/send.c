@@ -164,7 +164,7 @@ void ss_door_flush(struct ss_server *server)
 void ss_door_answer(struct ss_server *server, uint32_t client, const struct ss_reply *reply)
 {
     struct ss_letter *letter;
-    if (ss_letter_create(&letter, (struct ss_reply_to){.id = reply->id}, reply)) {
+    if (ss_letter_create_last(&letter, (struct ss_reply_to){.id = reply->id}, reply)) {
         SS_WARNING("server: %s", ss_status_message());
         return;
     }
