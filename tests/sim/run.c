@@ -36,12 +36,36 @@ static const struct ss_sim_request *plan_of(void *user, uint64_t handle)
     return &run.scenario.requests[handle - HANDLE_BASE].plan;
 }
 
+static uint32_t chunks_of(uint16_t model)
+{
+    const struct ss_controller_model *of = &run.scenario.models[model];
+    uint32_t count = 0;
+    for (int stage = 0; stage < run.scenario.options.controller.pp; stage++)
+        count += of->chunk_count[stage];
+    return count;
+}
+
+static void see_entry(const struct ss_entry *entry)
+{
+    struct seen *seen = run.seen;
+    seen->entries[entry->kind]++;
+    seen->prefetches += entry->kind == SS_ENTRY_LOAD && entry->lane == SS_ENTRY_LANE_PREFETCH;
+    seen->partial_drops +=
+        entry->kind == SS_ENTRY_DROP && entry->placement_count < chunks_of(entry->model);
+    seen->copying_drops += entry->kind == SS_ENTRY_DROP && entry->copy_back;
+    seen->forgets += entry->kind == SS_ENTRY_SPILL && entry->block_count == 0;
+    for (uint32_t i = 0; i < entry->move_count; i++)
+        *(entry->moves[i].slot == SS_NO_SLOT ? &seen->chunk_moves : &seen->block_moves) += 1;
+    for (uint32_t i = 0; i < entry->sequence_count; i++)
+        seen->slices += !(entry->sequences[i].flags & SS_SEQUENCE_SAMPLE);
+}
+
 static void see(void *user, const struct ss_action *action)
 {
     (void)user;
     run.seen->actions[action->kind]++;
     if (action->kind == SS_ACTION_SEND)
-        run.seen->entries[action->entry.kind]++;
+        see_entry(&action->entry);
     if (run.trace)
         trace_action(action);
 }

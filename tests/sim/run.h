@@ -17,6 +17,7 @@ struct seen {
     uint64_t waits;               /* first steps, within the bound on the wait for them */
     uint64_t told_losses, healed; /* the driver's; those that the group never noticed */
     uint64_t actions[ACTION_KINDS], entries[SS_ENTRY_KINDS];
+    uint64_t prefetches, partial_drops, copying_drops, forgets, chunk_moves, block_moves, slices;
     uint64_t cancelled_in[SS_SEQUENCE_STATES], cancelled_behind_load;
     uint64_t lost_in_sequence[SS_SEQUENCE_STATES], lost_in_chunk[SS_CHUNK_STATES];
     struct ss_controller_view views; /* sums */

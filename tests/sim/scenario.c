@@ -303,7 +303,6 @@ static void draw_policy(struct scenario *scenario)
 static void draw_bounds(struct scenario *scenario)
 {
     struct ss_controller_options *options = &scenario->options.controller;
-    const struct ss_sim_costs *costs = &scenario->options.costs;
     if (one_in(scenario, 2)) {
         options->limits.overdue_ns = 1000ull << between(scenario, 0, 16);
         options->limits.quantum_ns = 1000ull << between(scenario, 0, 16);
@@ -311,12 +310,24 @@ static void draw_bounds(struct scenario *scenario)
     }
     if (one_in(scenario, 2))
         options->limits.step_time_max_ns = 1000ull << between(scenario, 4, 12);
+}
+
+/* What the controller believes of costs: nothing, what is true, or something else. */
+static void draw_beliefs(struct scenario *scenario)
+{
+    struct ss_controller_options *options = &scenario->options.controller;
+    const struct ss_sim_costs *costs = &scenario->options.costs;
+    double error = one_in(scenario, 2) ? 1 : (double)between(scenario, 1, 1000) / 100;
     bool known = one_in(scenario, 2);
+    if (one_in(scenario, 2))
+        options->link_bytes_per_s = (uint64_t)(costs->link_bytes_per_s * error);
     for (uint32_t i = 0; known && i < options->model_count; i++)
         for (int stage = 0; stage < options->pp; stage++) {
-            uint32_t chunks = scenario->models[i].chunk_count[stage];
-            scenario->models[i].cost[stage] = (struct ss_step_cost){
-                .fixed_ns = chunks * costs->chunk_ns, .row_ns = (double)(chunks * costs->row_ns)};
+            double chunks = scenario->models[i].chunk_count[stage] * error;
+            scenario->models[i].cost[stage] =
+                (struct ss_step_cost){.fixed_ns = (uint64_t)((double)costs->chunk_ns * chunks),
+                                      .row_ns = (double)costs->row_ns * chunks,
+                                      .context_ns = one_in(scenario, 2) ? 10 : 0};
         }
 }
 
@@ -330,6 +341,7 @@ void scenario_draw(uint64_t seed, struct scenario *out)
     draw_misfortunes(out);
     draw_policy(out);
     draw_bounds(out);
+    draw_beliefs(out);
     out->options.seed = ss_random_u64(seed, UINT64_MAX - 1);
     out->options.actions_max = actions[draw(out, 4)];
     out->options.check = true;

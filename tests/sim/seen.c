@@ -73,6 +73,23 @@ static bool reasons_seen(const struct seen *seen, FILE *out)
     return all & want(seen->told_losses, out, "a loss:", "that the driver told", "");
 }
 
+static bool ways_seen(const struct seen *seen, FILE *out)
+{
+    const struct {
+        uint64_t count;
+        const char *what;
+    } ways[] = {
+        {seen->prefetches, "a load on a guess"},     {seen->partial_drops, "a drop of some chunks"},
+        {seen->copying_drops, "a drop that copies"}, {seen->forgets, "blocks forgotten"},
+        {seen->chunk_moves, "a chunk moved"},        {seen->block_moves, "a block moved"},
+        {seen->slices, "a slice of a prompt"},
+    };
+    bool all = true;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        all &= want(ways[i].count, out, "way:", ways[i].what, "");
+    return all;
+}
+
 bool seen_all(const struct seen *seen, FILE *out)
 {
     static const char *const actions[ACTION_KINDS] = {
@@ -83,6 +100,7 @@ bool seen_all(const struct seen *seen, FILE *out)
     };
     bool all = states_seen(seen, out);
     all &= reasons_seen(seen, out);
+    all &= ways_seen(seen, out);
     for (int kind = 0; kind < ACTION_KINDS; kind++)
         all &= want(seen->actions[kind], out, "an action:", actions[kind], "");
     for (int kind = 0; kind < SS_ENTRY_KINDS; kind++)
