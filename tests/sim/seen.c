@@ -79,9 +79,11 @@ static bool ways_seen(const struct seen *seen, FILE *out)
         uint64_t count;
         const char *what;
     } ways[] = {
-        {seen->prefetches, "a load on a guess"},     {seen->partial_drops, "a drop of some chunks"},
-        {seen->copying_drops, "a drop that copies"}, {seen->forgets, "blocks forgotten"},
-        {seen->chunk_moves, "a chunk moved"},        {seen->block_moves, "a block moved"},
+        {seen->partial_drops, "a drop of some chunks"},
+        {seen->copying_drops, "a drop that copies"},
+        {seen->forgets, "blocks forgotten"},
+        {seen->chunk_moves, "a chunk moved"},
+        {seen->block_moves, "a block moved"},
         {seen->slices, "a slice of a prompt"},
     };
     bool all = true;
