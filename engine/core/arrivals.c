@@ -2,8 +2,8 @@
 
 /* A gap counts for half after some 14 more. */
 #define FADING 0.95f
-/* The prior weighs as much as one gap seen. */
-#define PRIOR 1.0
+/* The prior weighs as much as so many gaps as long as the present one at least. */
+#define PRIOR 1.5
 /* Gaps are told apart from 2^16 ns on. */
 #define UNIT_BITS 16
 
@@ -37,8 +37,8 @@ void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t now_ns)
     arrivals->last_ns = now_ns;
 }
 
-/* The weight of gaps longer than NS, the prior among them. */
-static double beyond(const struct ss_arrivals *arrivals, double mean_ns, double ns)
+/* The weight of gaps longer than NS. */
+static double beyond(const struct ss_arrivals *arrivals, double ns)
 {
     uint32_t at = bucket_of((uint64_t)ns);
     double weight = 0, begin = bucket_begin(at), end = bucket_begin(at + 1);
@@ -46,8 +46,7 @@ static double beyond(const struct ss_arrivals *arrivals, double mean_ns, double 
         weight += (double)arrivals->weight[i];
     if (ns < end)
         weight += (double)arrivals->weight[at] * (end - ns) / (end - begin);
-    double prior = mean_ns / (mean_ns + ns);
-    return weight + PRIOR * prior * prior;
+    return weight;
 }
 
 struct ss_outlook ss_arrivals_within(const struct ss_arrivals *arrivals, uint64_t now_ns,
@@ -55,11 +54,11 @@ struct ss_outlook ss_arrivals_within(const struct ss_arrivals *arrivals, uint64_
 {
     if (arrivals->count == 0)
         return (struct ss_outlook){0};
-    double mean_ns =
-        (arrivals->gap_sum_ns + PRIOR * typical_ns) / ((double)arrivals->total + PRIOR) + 1;
+    double mean_ns = (arrivals->gap_sum_ns + typical_ns) / ((double)arrivals->total + 1) + 1;
     double idle_ns = (double)(now_ns - arrivals->last_ns);
-    double chance =
-        1 - beyond(arrivals, mean_ns, idle_ns + within_ns) / beyond(arrivals, mean_ns, idle_ns);
+    double now = beyond(arrivals, idle_ns), then = beyond(arrivals, idle_ns + within_ns);
+    double lasts = (mean_ns + idle_ns) / (mean_ns + idle_ns + within_ns);
+    double chance = (now - then + PRIOR * (1 - lasts * lasts)) / (now + PRIOR);
     /* After the first, which comes in the middle, they go on at the mean rate. */
     return (struct ss_outlook){.chance = chance, .count = chance * (1 + within_ns / (2 * mean_ns))};
 }

@@ -3,6 +3,7 @@
 #include "engine/core/control.h"
 #include "engine/core/ending.h"
 #include "engine/core/flight.h"
+#include "engine/core/guess.h"
 #include "engine/core/loading.h"
 #include "engine/core/operation.h"
 #include "engine/core/overdue.h"
@@ -85,6 +86,7 @@ static void decide(struct ss_controller *controller)
                 break;
             ss_loading_decide(controller);
         } while (ss_batching_decide(controller) && !controller->outbox.cut);
+        ss_guess_decide(controller);
     }
     ss_control_finish_drain(controller);
 }

@@ -163,6 +163,7 @@ static enum ss_status make_models(struct ss_controller *controller,
             total += options->models[i].chunk_count[stage];
     controller->model_count = options->model_count;
     controller->first_active = controller->first_resident = SS_NONE;
+    controller->first_recent = controller->last_recent = SS_NONE;
     enum ss_status status = take(controller, &controller->models, options->model_count,
                                  sizeof *controller->models, "models");
     if (status == SS_OK)
@@ -329,7 +330,7 @@ static enum ss_status make(struct ss_controller *controller,
         controller->swap_aware = options->swap_aware;
     /* One copying drop of a model at a time; and a head would count as a model. */
     if (options->emulate.copy_back || options->emulate.models_max > 0)
-        controller->swap_aware.partial = false;
+        controller->swap_aware.partial = controller->swap_aware.prefetch = false;
     for (int stage = 0; stage < options->pp; stage++)
         controller->byte_ns[stage] = 1e9 / LINK_GUESS_BYTES_PER_S;
     controller->page_bytes = options->page_bytes;

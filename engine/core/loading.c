@@ -2,141 +2,14 @@
 
 #include "engine/base/clock.h"
 #include "engine/core/block.h"
-#include "engine/core/class_share.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
 #include "engine/core/overdue.h"
+#include "engine/core/placing.h"
 #include "engine/core/precedence.h"
 #include "engine/core/room.h"
 
 #define SS_NO_MODEL UINT16_MAX
-
-/* Places for all absent chunks of one stage, fixed, or none. */
-static bool try_place(struct ss_controller *controller, uint16_t index, uint16_t stage,
-                      bool as_before)
-{
-    struct ss_model *model = &controller->models[index];
-    struct ss_pool *pool = &controller->pools[stage];
-    for (uint32_t i = 0; i < model->chunk_count[stage]; i++) {
-        struct ss_chunk *chunk = &model->chunks[stage][i];
-        if (chunk->state != SS_CHUNK_ABSENT)
-            continue;
-        struct ss_page_range range = {.use = SS_PAGE_CHUNK,
-                                      .fixed = true,
-                                      .holder = index,
-                                      .index = i,
-                                      .pages = chunk->pages};
-        uint32_t page =
-            ss_pool_take(pool, range, as_before ? chunk->page : SS_NO_PAGE, SS_PAGES_LOW);
-        if (page == SS_NO_PAGE) {
-            while (i-- > 0)
-                if (model->chunks[stage][i].state == SS_CHUNK_ABSENT)
-                    ss_pool_release(pool, model->chunks[stage][i].page);
-            return false;
-        }
-        chunk->page = page;
-    }
-    return true;
-}
-
-static void unplace(struct ss_controller *controller, uint16_t index, uint16_t stage)
-{
-    const struct ss_model *model = &controller->models[index];
-    for (uint32_t i = 0; i < model->chunk_count[stage]; i++)
-        if (model->chunks[stage][i].state == SS_CHUNK_ABSENT)
-            ss_pool_release(&controller->pools[stage], model->chunks[stage][i].page);
-}
-
-/* Returning chunks like to go where they were: that place is often the one that is free. Where they
- * do not all fit so, they are packed; where free pages are scattered, ranges are moved first. */
-static bool place(struct ss_controller *controller, uint16_t index)
-{
-    for (uint16_t stage = 0; stage < controller->pp; stage++) {
-        uint32_t need = controller->models[index].pages_in[stage][SS_CHUNK_ABSENT];
-        if (need == 0 || try_place(controller, index, stage, true) ||
-            try_place(controller, index, stage, false) ||
-            (ss_room_compact(controller, stage, need) &&
-             try_place(controller, index, stage, false)))
-            continue;
-        while (stage-- > 0)
-            unplace(controller, index, stage);
-        return false;
-    }
-    return true;
-}
-
-/* Chunks in execution order, stage by stage in turn: a rank that reads the list starts at once. */
-static void send_load(struct ss_controller *controller, uint16_t index, struct ss_load *load)
-{
-    struct ss_model *model = &controller->models[index];
-    uint32_t absent = model->chunks_in[SS_CHUNK_ABSENT], longest = 0;
-    struct ss_placement *placements =
-        ss_outbox_array(&controller->outbox, absent, sizeof *placements);
-    struct ss_entry *entry = ss_outbox_send(&controller->outbox, SS_ENTRY_LOAD);
-    entry->model = index;
-    entry->lane = SS_ENTRY_LANE_DEMAND;
-    entry->placements = placements;
-    for (int stage = 0; stage < controller->pp; stage++) {
-        load->parts[stage].count = load->parts[stage].ready = 0;
-        load->parts[stage].bytes_left = 0;
-        load->parts[stage].ready_ns = controller->now_ns;
-        load->parts[stage].settled = false;
-        if (model->chunk_count[stage] > longest)
-            longest = model->chunk_count[stage];
-    }
-    for (uint32_t i = 0; i < longest; i++)
-        for (uint16_t stage = 0; stage < controller->pp; stage++) {
-            struct ss_load_part *part = &load->parts[stage];
-            if (i >= model->chunk_count[stage] || model->chunks[stage][i].state != SS_CHUNK_ABSENT)
-                continue;
-            const struct ss_chunk *chunk = &model->chunks[stage][i];
-            placements[entry->placement_count++] =
-                (struct ss_placement){.stage = stage, .chunk = (uint16_t)i, .page = chunk->page};
-            part->chunks[part->count++] = (uint16_t)i;
-            part->bytes_left += chunk->bytes;
-            controller->load_bytes += chunk->bytes * (uint64_t)controller->tp;
-            ss_chunk_set(controller, index, stage, i, SS_CHUNK_LOADING);
-        }
-    load->number = model->stay_number = entry->number;
-}
-
-static bool start_load(struct ss_controller *controller, uint16_t index)
-{
-    struct ss_model *model = &controller->models[index];
-    size_t bytes = ss_outbox_bytes(model->chunks_in[SS_CHUNK_ABSENT], sizeof(struct ss_placement));
-    if (!ss_outbox_fits(&controller->outbox, 1, bytes) || !place(controller, index))
-        return false;
-    if (!ss_outbox_fits(&controller->outbox, 1, bytes)) { /* moves took it */
-        for (uint16_t stage = 0; stage < controller->pp; stage++)
-            unplace(controller, index, stage);
-        return false;
-    }
-    uint64_t link_ns = 0, bytes_per_s = controller->bytes_per_s[0];
-    if (bytes_per_s > 0)
-        link_ns = (uint64_t)((double)model->bytes_in[SS_CHUNK_ABSENT] * (double)SS_NS_PER_S /
-                             ((double)bytes_per_s * controller->pp));
-    ss_class_share_load(controller, ss_model_precedence(controller, model), link_ns);
-    uint32_t at = 0;
-    while (controller->loads[at].number != 0)
-        at++;
-    struct ss_load *load = &controller->loads[at];
-    controller->loads_now++;
-    controller->load_count++;
-    load->model = index;
-    load->cancelled = load->changed = load->guess = false;
-    load->sent_ns = model->last_used_ns = controller->now_ns;
-    load->stages_left = (uint32_t)controller->pp;
-    for (int rank = 0; rank < controller->ranks; rank++) {
-        load->counts[rank] = 0;
-        load->ended[rank] = false;
-    }
-    send_load(controller, index, load);
-    model->load = at;
-    model->loads++;
-    model->batches_of_stay = 0;
-    model->stuck = false;
-    return true;
-}
 
 /* The load goes in if there is room for what is missing and for its first sequence to finish. */
 static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t order)
@@ -154,7 +27,7 @@ static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t 
         claim.need[stage] =
             model->pages_in[stage][SS_CHUNK_ABSENT] + blocks * model->block_pages[stage];
     if (model->chunks_in[SS_CHUNK_DROPPING] == 0 && ss_room_count_models(controller, &claim) &&
-        ss_room_make(controller, &claim) && start_load(controller, index))
+        ss_room_make(controller, &claim) && ss_placing_start_load(controller, index, 0))
         return true;
     controller->blocked_order = order;
     for (int stage = 0; stage < controller->pp; stage++)
@@ -187,9 +60,26 @@ static void cancel_unwanted(struct ss_controller *controller, bool others_wait)
 }
 
 /* Two loads share the links, and both are late: by price, one comes after the other. */
-static uint32_t loads_max(const struct ss_controller *controller)
+static bool may_start(const struct ss_controller *controller)
 {
-    return controller->swap_aware.price ? 1 : controller->limits.loads_in_flight;
+    uint32_t awaited = 0;
+    for (uint32_t i = 0; controller->swap_aware.price && i < controller->limits.loads_in_flight;
+         i++)
+        awaited += controller->loads[i].number != 0 && !controller->loads[i].cancelled;
+    return awaited == 0 && controller->loads_now < controller->limits.loads_in_flight;
+}
+
+/* A guess that a request bears out is a load like any other. */
+static void promote(struct ss_controller *controller)
+{
+    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++) {
+        struct ss_load *load = &controller->loads[i];
+        if (load->number == 0 || !load->guess || load->cancelled ||
+            !controller->models[load->model].active || !ss_outbox_fits(&controller->outbox, 1, 0))
+            continue;
+        ss_outbox_send(&controller->outbox, SS_ENTRY_PROMOTE)->target = load->number;
+        load->guess = false;
+    }
 }
 
 /* While overdue models stand in line, others do not load. */
@@ -245,10 +135,12 @@ static struct choice choose(const struct ss_controller *controller)
 void ss_loading_decide(struct ss_controller *controller)
 {
     controller->blocked_order = SS_NO_ORDER;
+    promote(controller);
     for (;;) {
         struct choice choice = choose(controller);
-        cancel_unwanted(controller, choice.best.model != SS_NO_MODEL);
-        if (choice.best.model == SS_NO_MODEL || controller->loads_now >= loads_max(controller))
+        controller->load_wanted = choice.best.model != SS_NO_MODEL;
+        cancel_unwanted(controller, controller->load_wanted);
+        if (!controller->load_wanted || !may_start(controller))
             return;
         if (try_load(controller, choice.best.model, choice.best.oldest_order))
             continue;

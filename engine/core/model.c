@@ -89,12 +89,33 @@ void ss_model_note_work(struct ss_controller *controller, uint16_t index)
         controller->models[model->active_next].active_previous = model->active_previous;
 }
 
+/* To the front of those that had requests. */
+static void note_recent(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *models = controller->models, *model = &models[index];
+    if (controller->first_recent == index)
+        return;
+    if (model->arrivals.count > 0) {
+        models[model->recent_previous].recent_next = model->recent_next;
+        *(model->recent_next == SS_NONE ? &controller->last_recent
+                                        : &models[model->recent_next].recent_previous) =
+            model->recent_previous;
+    }
+    model->recent_previous = SS_NONE;
+    model->recent_next = controller->first_recent;
+    *(model->recent_next == SS_NONE ? &controller->last_recent
+                                    : &models[model->recent_next].recent_previous) = index;
+    controller->first_recent = index;
+}
+
 void ss_model_note_arrival(struct ss_controller *controller, uint16_t index)
 {
     struct ss_model *model = &controller->models[index];
     if (controller->arrivals++ == 0)
         controller->first_arrival_ns = controller->now_ns;
+    controller->last_arrival_ns = controller->now_ns;
     controller->models_seen += model->arrivals.count == 0;
+    note_recent(controller, index);
     ss_arrivals_note(&model->arrivals, controller->now_ns);
     controller->guess_hit_bytes += model->guessed_bytes * (uint64_t)controller->tp;
     model->guessed_bytes = 0;

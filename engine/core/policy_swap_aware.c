@@ -20,6 +20,9 @@
 #define REST_MIN 0.125
 /* A victim is tried by so much of what is needed, if all of it would cost more per page. */
 #define BITE 0.25
+/* What of a load hides behind compute: nearly all of what is as long as that, if nothing else is in
+ * the way. */
+#define HIDING 0.5
 /* A request's weight doubles each time it has waited for so many loads of its model. */
 #define AGEING_LOADS 2.0
 
@@ -71,9 +74,8 @@ static double absence_s(const struct prospect *prospect, double missing_ns)
 {
     if (missing_ns <= 0)
         return 0;
-    double missing_s = missing_ns / SS_NS_PER_S - prospect->hidden_s;
-    if (missing_s < 0)
-        missing_s = 0;
+    double missing_s = missing_ns / SS_NS_PER_S;
+    missing_s -= HIDING * (missing_s < prospect->hidden_s ? missing_s : prospect->hidden_s);
     double back_s = prospect->link_s + missing_s, soon = prospect->rate_per_s * back_s;
     double later = prospect->chance > soon ? prospect->chance - soon : 0;
     return prospect->waiting * back_s + soon * back_s / 2 + later * missing_s;
@@ -152,7 +154,7 @@ static void appraise(const struct ss_policy_context *context, struct ss_policy_m
         victim->share = 1;
         return;
     }
-    if (!context->on.price) {
+    if (!context->on.price && !context->on.prefetch) {
         const struct prospect nothing = {0};
         price_of(context, victim, claim, &nothing, &victim->share);
         return;

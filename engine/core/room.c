@@ -119,7 +119,7 @@ static struct ss_policy_claim lack_of(const struct ss_controller *controller,
                                       const struct ss_claim *claim)
 {
     struct ss_policy_claim lack = {.order = claim->order,
-                                   .link_ns = ss_loading_busy_ns(controller)};
+                                   .link_ns = claim->link_ns + ss_loading_busy_ns(controller)};
     if (claim->for_load) {
         struct ss_policy_model claimant = ss_model_view_of(controller, claim->model);
         lack.link_ns += ss_policy_missing_ns(context, &claimant);
@@ -216,6 +216,24 @@ bool ss_room_make(struct ss_controller *controller, const struct ss_claim *given
             leaving[stage] = controller->pools[stage].leaving_pages;
     }
     return !is_short(controller, &claim, nothing);
+}
+
+void ss_room_make_cheaply(struct ss_controller *controller, const struct ss_claim *given,
+                          double limit, uint32_t *pages)
+{
+    struct ss_claim claim = *given;
+    struct ss_policy_model view;
+    uint64_t nothing[SS_STAGES_MAX] = {0};
+    add_reserves(controller, &claim);
+    while (is_short(controller, &claim, nothing) &&
+           best_model(controller, &claim, false, &view) != SS_NONE && view.price <= limit &&
+           drop(controller, &claim, &view))
+        continue;
+    for (int stage = 0; stage < controller->pp; stage++) {
+        uint32_t kept = claim.need[stage] - given->need[stage];
+        uint32_t free_pages = ss_pool_free_pages(&controller->pools[stage]);
+        pages[stage] = free_pages > kept ? free_pages - kept : 0;
+    }
 }
 
 bool ss_room_count_models(struct ss_controller *controller, const struct ss_claim *claim)

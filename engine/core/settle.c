@@ -46,6 +46,10 @@ static void raise_ready(struct ss_controller *controller, struct ss_load *load, 
     }
     if (ready == part->ready)
         return;
+    if (load->guess) {
+        controller->models[load->model].guessed_bytes += bytes;
+        controller->guess_bytes += bytes * (uint64_t)controller->tp;
+    }
     uint64_t took_ns = controller->now_ns - part->ready_ns;
     if (took_ns > 0)
         controller->bytes_per_s[stage] =
@@ -150,9 +154,11 @@ static bool settle(struct ss_controller *controller, struct ss_load *load)
         return true;
     struct ss_model *model = &controller->models[load->model];
     model->load = SS_NONE;
-    model->loaded_ns = controller->now_ns;
-    model->load_ns = controller->now_ns - load->sent_ns;
-    if (!load->cancelled)
+    if (!load->guess) {
+        model->loaded_ns = controller->now_ns;
+        model->load_ns = controller->now_ns - load->sent_ns;
+    }
+    if (!load->cancelled && !load->guess)
         note_slowest(controller, load, model->load_ns);
     load->number = 0;
     controller->loads_now--;

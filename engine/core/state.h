@@ -95,6 +95,7 @@ struct ss_model {
 
     uint32_t active_next, active_previous;     /* has requests or is wanted */
     uint32_t resident_next, resident_previous; /* has a chunk that is not absent */
+    uint32_t recent_next, recent_previous;     /* had a request; the latest first */
     bool active, listed;
     uint64_t answered, tokens, loads, drops;
     struct ss_arrivals arrivals;
@@ -218,6 +219,9 @@ struct ss_controller {
     uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
     double byte_ns[SS_STAGES_MAX];       /* to move a byte to a rank, by what was seen of late */
     uint64_t arrivals, first_arrival_ns;
+    uint64_t last_arrival_ns, guessed_ns; /* when a guess was last thought of */
+    uint32_t first_recent, last_recent;
+    bool load_wanted;         /* a request waits for a load that was not ordered yet */
     uint32_t models_seen;     /* that had a request */
     struct ss_deadlines line; /* models, by when they are overdue (overdue.h) */
     uint32_t turn_model;      /* SS_NONE: no overdue model is served */
