@@ -38,10 +38,6 @@ struct run {
     struct ss_arrivals *arrivals;
     struct ss_live_requests requests;
     struct group *groups;
-    struct ss_arrival next; /* of the open streams */
-    bool has_next;
-    struct ss_arrival *turns; /* of closed loops: a heap by time, then order of making */
-    uint32_t turn_count, turn_max;
     enum ss_status status; /* of a callback */
     uint64_t looked_ns, shown_ns;
 };
@@ -57,25 +53,6 @@ static const struct ss_sim_request *plan_of(void *user, uint64_t handle)
 {
     const struct group *group = user;
     return &ss_live_requests_find(&group->run->requests, handle)->plan;
-}
-
-/* Closed loops are few: a sorted list, latest first. */
-static enum ss_status add_turn(struct run *run, const struct ss_arrival *arrival)
-{
-    if (run->turn_count == run->turn_max) {
-        uint32_t room = run->turn_max ? 2 * run->turn_max : 64;
-        enum ss_status status = ss_realloc(&run->turns, room, sizeof *run->turns, "closed loops");
-        if (status)
-            return status;
-        run->turn_max = room;
-    }
-    uint32_t at = run->turn_count++;
-    while (at > 0 && run->turns[at - 1].at_ns <= arrival->at_ns) {
-        run->turns[at] = run->turns[at - 1];
-        at--;
-    }
-    run->turns[at] = *arrival;
-    return SS_OK;
 }
 
 #define TIME_BYTES 32
@@ -115,7 +92,6 @@ static void write_arrival(const struct run *run, const struct ss_arrival *arriva
 static enum ss_status end_request(struct run *run, struct ss_live_request *request,
                                   const struct ss_action *action)
 {
-    struct ss_arrival turn;
     request->outcome.end_ns = now_ns;
     request->outcome.reason = action->reason;
     request->outcome.refused = action->kind == SS_ACTION_REFUSE;
@@ -125,10 +101,7 @@ static enum ss_status end_request(struct run *run, struct ss_live_request *reque
         status = ss_yardstick_add(run->options->yardstick,
                                   run->assignment.group[request->outcome.model], &request->outcome);
     write_request(run, &request->outcome);
-    if (!status) {
-        status = ss_arrivals_answered(run->arrivals, request->process, now_ns, &turn);
-        status = status == SS_EMPTY ? SS_OK : status ? status : add_turn(run, &turn);
-    }
+    ss_arrivals_answered(run->arrivals, request->process, now_ns);
     ss_live_requests_end(&run->requests, request);
     return status;
 }
@@ -229,16 +202,6 @@ static enum ss_status open_arrivals(struct run *run)
                               run->options->seed, &run->arrivals);
 }
 
-/* Makes sure that the next open arrival is known, if there is one. */
-static enum ss_status look_ahead(struct run *run)
-{
-    if (run->has_next)
-        return SS_OK;
-    enum ss_status status = ss_arrivals_next(run->arrivals, &run->next);
-    run->has_next = status == SS_OK;
-    return status == SS_EMPTY ? SS_OK : status;
-}
-
 static enum ss_status arrive(struct run *run, const struct ss_arrival *arrival)
 {
     struct group *group = &run->groups[run->assignment.group[arrival->model]];
@@ -270,15 +233,16 @@ static enum ss_status arrive(struct run *run, const struct ss_arrival *arrival)
     return run->status;
 }
 
-/* The group whose next happening is the earliest; null: nothing will happen. */
-static struct group *earliest(struct run *run)
+/* The group whose next happening is the earliest, and that; null: nothing will happen. */
+static struct group *earliest(struct run *run, uint64_t *at_ns)
 {
     struct group *found = 0;
     for (uint32_t i = 0; i < run->options->groups; i++) {
-        struct group *group = &run->groups[i];
-        if (group->queue.count > 0 &&
-            (!found || group->queue.heap[0].at_ns < found->queue.heap[0].at_ns))
-            found = group;
+        const struct ss_sim_event *first = ss_sim_queue_first(&run->groups[i].queue);
+        if (first && (!found || first->at_ns < *at_ns)) {
+            found = &run->groups[i];
+            *at_ns = first->at_ns;
+        }
     }
     return found;
 }
@@ -298,29 +262,21 @@ static void show(struct run *run)
     fflush(stderr);
 }
 
-/* The next thing in time: arrivals of closed loops, then of open streams, then the groups by number
- * where times are equal. False: nothing is left. */
+/* The next thing in time: arrivals before what happens in the groups, these by number, where times
+ * are equal. OVER: nothing is left. */
 static enum ss_status turn(struct run *run, bool *over)
 {
-    enum ss_status status = look_ahead(run);
-    struct group *group = earliest(run);
     struct ss_sim_event event;
-    if (status)
-        return status;
-    uint64_t group_ns = group ? group->queue.heap[0].at_ns : UINT64_MAX;
-    uint64_t open_ns = run->has_next ? run->next.at_ns : UINT64_MAX;
-    uint64_t turn_ns = run->turn_count ? run->turns[run->turn_count - 1].at_ns : UINT64_MAX;
-    if (!group && !run->has_next && run->turn_count == 0) {
-        *over = true;
+    struct ss_arrival arrival;
+    uint64_t arrival_ns, group_ns;
+    struct group *group = earliest(run, &group_ns);
+    bool arrives = ss_arrivals_peek(run->arrivals, &arrival_ns);
+    *over = !group && !arrives;
+    if (*over)
         return SS_OK;
-    }
-    if (turn_ns <= open_ns && turn_ns <= group_ns) {
-        struct ss_arrival arrival = run->turns[--run->turn_count];
-        return arrive(run, &arrival);
-    }
-    if (open_ns <= group_ns) {
-        run->has_next = false;
-        return arrive(run, &run->next);
+    if (arrives && (!group || arrival_ns <= group_ns)) {
+        enum ss_status status = ss_arrivals_next(run->arrivals, &arrival);
+        return status ? status : arrive(run, &arrival);
     }
     if (!ss_sim_queue_take(&group->queue, &event))
         return SS_OK;
@@ -380,7 +336,6 @@ static void close_run(struct run *run)
         ss_free(run->groups[i].costs);
     }
     ss_free(run->groups);
-    ss_free(run->turns);
     ss_arrivals_destroy(run->arrivals);
     ss_free(run->names);
     ss_live_requests_close(&run->requests);

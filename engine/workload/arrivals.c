@@ -135,9 +135,18 @@ void ss_arrivals_destroy(struct ss_arrivals *arrivals)
     ss_free(arrivals);
 }
 
-enum ss_status ss_arrivals_next(struct ss_arrivals *arrivals, struct ss_arrival *out)
+bool ss_arrivals_peek(const struct ss_arrivals *arrivals, uint64_t *at_ns)
 {
     if (arrivals->heap_count == 0 || is_over(arrivals, arrivals->heap[0].at_ns))
+        return false;
+    *at_ns = arrivals->heap[0].at_ns;
+    return true;
+}
+
+enum ss_status ss_arrivals_next(struct ss_arrivals *arrivals, struct ss_arrival *out)
+{
+    uint64_t at_ns;
+    if (!ss_arrivals_peek(arrivals, &at_ns))
         return SS_EMPTY;
     struct ss_arrival first = arrivals->heap[0], next;
     struct ss_process *process = &arrivals->processes[first.process];
@@ -154,15 +163,14 @@ enum ss_status ss_arrivals_next(struct ss_arrivals *arrivals, struct ss_arrival 
     return SS_OK;
 }
 
-enum ss_status ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process, uint64_t now_ns,
-                                    struct ss_arrival *out)
+/* At most CLIENTS of a closed loop are in the heap: each was taken before it is answered. */
+void ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process, uint64_t now_ns)
 {
     struct ss_process *of = &arrivals->processes[process];
     const struct ss_arrival_stream *stream = of->of->stream;
-    if (stream->kind != SS_ARRIVE_TURNS || now_ns + stream->think_ns >= stream->until_ns ||
-        is_over(arrivals, now_ns + stream->think_ns))
-        return SS_EMPTY;
-    ss_process_turn(of, now_ns + stream->think_ns, out);
-    arrivals->given++;
-    return SS_OK;
+    struct ss_arrival arrival;
+    if (stream->kind != SS_ARRIVE_TURNS || now_ns + stream->think_ns >= stream->until_ns)
+        return;
+    ss_process_turn(of, now_ns + stream->think_ns, &arrival);
+    push(arrivals, &arrival);
 }

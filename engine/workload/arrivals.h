@@ -4,6 +4,8 @@
 #ifndef SS_WORKLOAD_ARRIVALS_H
 #define SS_WORKLOAD_ARRIVALS_H
 
+#include <stdbool.h>
+
 #include "engine/workload/workload.h"
 
 struct ss_arrival {
@@ -24,13 +26,15 @@ SS_MUST_CHECK enum ss_status ss_arrivals_create(const struct ss_workload *worklo
                                                 uint64_t seed, struct ss_arrivals **out);
 void ss_arrivals_destroy(struct ss_arrivals *arrivals);
 
-/* The next arrival by time, those of one time by process. SS_EMPTY: no more, or (closed loops) none
- * before an answer. SS_INVALID: a line of a trace is wrong; the message names it. */
+/* When the next arrival is. False: there is no more, or (closed loops) none before an answer. */
+bool ss_arrivals_peek(const struct ss_arrivals *arrivals, uint64_t *at_ns);
+
+/* Takes it: by time, those of one time by process. SS_EMPTY where peek says false. SS_INVALID: a
+ * line of a trace is wrong; the message names it. */
 SS_MUST_CHECK enum ss_status ss_arrivals_next(struct ss_arrivals *arrivals, struct ss_arrival *out);
 
-/* Says that a request of PROCESS was answered, or refused, at NOW_NS. Closed loops then have
- * another arrival, in OUT; SS_EMPTY for all others, and at the end. */
-SS_MUST_CHECK enum ss_status ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process,
-                                                  uint64_t now_ns, struct ss_arrival *out);
+/* Says that a request of PROCESS was answered, or refused, at NOW_NS, not before what was taken: a
+ * closed loop then has its next arrival. Nothing to others. */
+void ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process, uint64_t now_ns);
 
 #endif

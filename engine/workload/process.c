@@ -78,7 +78,8 @@ static uint64_t next_gap_event(struct ss_process *process)
 static void advance_mmpp(struct ss_process *process)
 {
     const struct ss_arrival_stream *stream = process->of->stream;
-    while (process->at_s < NEVER_S) {
+    double end_s = (double)process->of->end_ns / NS;
+    while (process->at_s < NEVER_S && process->at_s < end_s) {
         double rate = stream->rates.items[process->state];
         double gap_s = ss_draw_exponential(next_gap_event(process));
         if (rate > 0 && process->at_s + gap_s / rate < process->dwell_end_s) {
@@ -174,7 +175,7 @@ enum ss_status ss_process_next(struct ss_process *process, struct ss_arrival *ou
                                                   : process->model,
              out);
     }
-    return !status && out->at_ns >= of->stream->until_ns ? SS_EMPTY : status;
+    return !status && out->at_ns >= of->end_ns ? SS_EMPTY : status;
 }
 
 void ss_process_turn(struct ss_process *process, uint64_t at_ns, struct ss_arrival *out)

@@ -19,6 +19,7 @@ struct ss_process_stream {
     uint32_t model_count;
     double *shares; /* trace: cumulative, the last is 1; owned */
     struct ss_trace *trace;
+    uint64_t end_ns;          /* no arrivals from then on */
     const char *const *names; /* of all models */
     uint32_t name_count;
     struct ss_named_model *by_name; /* replay: sorted; owned */

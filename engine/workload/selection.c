@@ -92,8 +92,11 @@ enum ss_status ss_process_stream_open(const struct ss_workload *workload, int in
                                       struct ss_process_stream *out)
 {
     const struct ss_arrival_stream *stream = &workload->streams[index];
-    struct ss_process_stream of = {.stream = stream, .names = names, .name_count = name_count};
+    struct ss_process_stream of = {
+        .stream = stream, .end_ns = stream->until_ns, .names = names, .name_count = name_count};
     bool per_model = stream->kind == SS_ARRIVE_GAMMA || stream->kind == SS_ARRIVE_POISSON;
+    if (workload->duration_ns > 0 && workload->duration_ns < of.end_ns)
+        of.end_ns = workload->duration_ns;
     enum ss_status status = select_models(workload, &of);
     if (!status && per_model && stream->rates.count > 1 && stream->rates.count != of.model_count)
         status = ss_fail(SS_INVALID,

@@ -5,10 +5,11 @@
 #include "engine/base/memory.h"
 #include "engine/config/document.h"
 
-#define DAY_NS     86400000000000ull
-#define ANY_MAX    UINT64_MAX
-#define TOKENS_MAX (1u << 20)
-#define RATE_MAX   10000000
+#define DAY_NS       86400000000000ull
+#define ANY_MAX      UINT64_MAX
+#define TOKENS_MAX   (1u << 20)
+#define RATE_MAX     10000000
+#define DWELL_MIN_NS 1000000ull
 
 /* What the file says, before it is put in order. */
 struct stream_keys {
@@ -177,6 +178,26 @@ static struct ss_length length_of(const struct ss_length *own, const struct ss_l
     return length;
 }
 
+/* States that last no time, or in which nothing comes, would never lead to an arrival. */
+static void check_states(struct ss_reading *r, int index, const struct stream_keys *from)
+{
+    double largest = 0;
+
+    if (from->mmpp_rates.count == 0)
+        return;
+    if (from->dwell.count != from->mmpp_rates.count)
+        ss_item_note(r, index, "mmpp.dwell", "found %d times, expected one for each of %d rates",
+                     (int)from->dwell.count, (int)from->mmpp_rates.count);
+    for (uint64_t i = 0; i < from->dwell.count; i++)
+        if (from->dwell.items[i] < DWELL_MIN_NS)
+            ss_item_note(r, index, "mmpp.dwell", "found %g s, expected 1ms at least",
+                         (double)from->dwell.items[i] / 1e9);
+    for (uint64_t i = 0; i < from->mmpp_rates.count; i++)
+        largest = from->mmpp_rates.items[i] > largest ? from->mmpp_rates.items[i] : largest;
+    if (largest == 0)
+        ss_item_note(r, index, "mmpp.rates", "found 0 in every state, expected more in one");
+}
+
 /* True where what the kind needs is there; a mistake otherwise. */
 static bool is_complete(struct ss_reading *r, int index, const struct stream_keys *from,
                         enum ss_arrival_kind kind)
@@ -196,9 +217,7 @@ static bool is_complete(struct ss_reading *r, int index, const struct stream_key
             ss_item_note(r, index, "mmpp.dwell",
                          "found %d times, expected one for each of %d rates",
                          (int)from->dwell.count, (int)from->mmpp_rates.count);
-        for (uint64_t i = 0; i < from->dwell.count; i++)
-            if (from->dwell.items[i] == 0)
-                ss_item_note(r, index, "mmpp.dwell", "found 0, expected a time such as 250ms");
+        check_states(r, index, from);
         break;
     case SS_ARRIVE_ZIPF:
         there = from->zipf_rate > 0;

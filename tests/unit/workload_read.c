@@ -104,7 +104,9 @@ Test(workload_read, mistakes)
     refuse("requests: 1\nstreams:\n- mmpp: {rates: [1, 2], dwell: 1s}\n",
            "t.yaml:3:32: streams[0].mmpp.dwell: found 1 times, expected one for each of 2 rates");
     refuse("requests: 1\nstreams:\n- mmpp: {rates: 1, dwell: 0}\n",
-           "t.yaml:3:27: streams[0].mmpp.dwell: found 0");
+           "t.yaml:3:27: streams[0].mmpp.dwell: found 0 s, expected 1ms at least");
+    refuse("requests: 1\nstreams:\n- mmpp: {rates: [0, 0], dwell: [1s, 1s]}\n",
+           "t.yaml:3:17: streams[0].mmpp.rates: found 0 in every state");
     refuse("requests: 1\nstreams:\n- trace: {csv: a.csv, speed: 0}\n",
            "t.yaml:3:30: streams[0].trace.speed: found 0");
     refuse("requests: 1\nstreams:\n- {poisson: {rate: 1}, class: urgent}\n",
