@@ -89,6 +89,18 @@ static const struct ss_key keys[] = {
      "models loaded at once"},
     {"limits.stall_max", SS_KEY_TIME, AT(limits.stall_max_ns), "10ms", NULL, 0, DAY_NS, NULL,
      "how long a step that waits for its load may hold up the steps of other models"},
+    {"limits.step_time_max", SS_KEY_TIME, AT(limits.step_time_max_ns), "20ms", NULL, 0, DAY_NS,
+     NULL,
+     "of one step on one stage, by what steps were seen to take or by `profile`: prompts are "
+     "sliced "
+     "to it, so that urgent requests have their step soon; 0: only `limits.step_tokens` counts"},
+    {"limits.overdue", SS_KEY_TIME, AT(limits.overdue_ns), "10s", NULL, 0, DAY_NS, NULL,
+     "a request that waits longer for its first step overrides classes and the policy; 0: never"},
+    {"limits.quantum", SS_KEY_TIME, AT(limits.quantum_ns), "1s", NULL, 0, DAY_NS, NULL,
+     "how long a model serves overdue requests before the next model's turn"},
+    {"limits.realtime_share", SS_KEY_SHARE, AT(limits.realtime_share), "0.8", NULL, 0, 0, NULL,
+     "of steps and of time on the links, what realtime requests may hold while others wait, and "
+     "normal ones while batch ones do; 0.99 at most counts"},
     {"limits.peer_timeout", SS_KEY_TIME, AT(limits.peer_timeout_ns), "10min", NULL, 10 * MS, DAY_NS,
      NULL,
      "a rank that waits longer than this for another, whose load and step it may have to wait for, "

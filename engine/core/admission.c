@@ -2,6 +2,7 @@
 
 #include "engine/core/block.h"
 #include "engine/core/ending.h"
+#include "engine/core/estimate.h"
 #include "engine/core/model.h"
 #include "engine/core/sequence.h"
 
@@ -15,7 +16,9 @@ static enum ss_end objection(const struct ss_controller *controller, const struc
         return SS_END_DRAINING;
     if ((uint64_t)event->prompt_tokens + event->max_tokens > model->context_max)
         return SS_END_TOO_LONG;
-    if (event->deadline_ns != 0 && event->deadline_ns <= controller->now_ns)
+    if (event->deadline_ns != 0 &&
+        (event->deadline_ns <= controller->now_ns ||
+         event->deadline_ns - controller->now_ns < ss_estimate_least_ns(controller, event)))
         return SS_END_DEADLINE;
     if (controller->accepted_now == controller->limits.requests_max ||
         model->queued >= controller->limits.queue_max_per_model)
@@ -30,10 +33,12 @@ void ss_admission_arrive(struct ss_controller *controller, const struct ss_event
     SS_ASSERT(event->class < SS_CLASSES);
     enum ss_end reason = objection(controller, event);
     if (reason != SS_END_KINDS) {
+        uint64_t least_ns = reason == SS_END_DEADLINE ? ss_estimate_least_ns(controller, event) : 0;
         controller->refused++;
         ss_outbox_outcome(&controller->outbox, (struct ss_outcome){.kind = SS_ACTION_REFUSE,
                                                                    .request = event->request,
-                                                                   .reason = (uint8_t)reason});
+                                                                   .reason = (uint8_t)reason,
+                                                                   .least_ns = least_ns});
         return;
     }
     const struct ss_model *model = &controller->models[event->model];

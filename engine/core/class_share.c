@@ -5,11 +5,14 @@
 
 #define STEP_UNKNOWN_NS SS_NS_PER_MS
 #define SHARE_DEFAULT   0.8
+#define SHARE_MAX       0.99
 
 double ss_class_share_of(const struct ss_controller *controller)
 {
     double share = controller->limits.realtime_share;
-    return share > 0 && share < 1 ? share : SHARE_DEFAULT;
+    if (share <= 0)
+        return SHARE_DEFAULT;
+    return share < SHARE_MAX ? share : SHARE_MAX;
 }
 
 /* Realtime before normal before batch; a class that yields goes behind all below it. */

@@ -42,7 +42,7 @@ struct ss_controller_limits {
     uint64_t overdue_ns;
     uint64_t quantum_ns; /* how long a model serves overdue requests before the next one's turn */
     /* Of steps and of time on the links, for realtime requests while others wait, and for normal
-     * ones while batch ones wait; more than 0, less than 1; else 0.8. */
+     * ones while batch ones wait; 0.99 at most counts; 0: 0.8. */
     double realtime_share;
     uint32_t loads_in_flight;
     uint32_t queue_max_per_model; /* 0: requests_max */
@@ -138,6 +138,7 @@ struct ss_event {
     enum ss_end reason;     /* cancelled */
     uint32_t prompt_tokens; /* arrived: 1 at least */
     uint32_t max_tokens;    /* arrived: 1 at least */
+    uint32_t min_tokens;    /* arrived: it cannot end before so many; 0: 1 */
     uint64_t deadline_ns;   /* arrived: 0 for none */
     const struct ss_report *report; /* report */
 };
@@ -168,6 +169,7 @@ struct ss_action {
     enum ss_loss loss;
     uint64_t number;
     uint64_t at_ns;
+    uint64_t least_ns;           /* refuse, for its deadline: what the answer takes at least */
     uint64_t first_scheduled_ns; /* end: when its first batch was sent; 0 if never */
 };
 

@@ -38,6 +38,7 @@ static void put_outcome(struct ss_outbox *outbox, const struct ss_outcome *outco
         .ok = outcome->ok,
         .cold = outcome->cold,
         .first_scheduled_ns = outcome->first_scheduled_ns,
+        .least_ns = outcome->least_ns,
     };
 }
 

@@ -10,6 +10,7 @@
 #include "engine/core/controller.h"
 
 struct ss_outcome {
+    uint64_t least_ns;
     uint64_t request, first_scheduled_ns; /* request: of a loss, its number */
     int32_t token;
     uint32_t count;

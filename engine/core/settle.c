@@ -122,6 +122,8 @@ static void note_slowest(struct ss_controller *controller, const struct ss_load 
     uint64_t rate = (uint64_t)((double)largest * (double)SS_NS_PER_S / (double)(took_ns + 1));
     if (rate > 0 && (controller->bytes_per_s_min == 0 || rate < controller->bytes_per_s_min))
         controller->bytes_per_s_min = rate;
+    if (rate > controller->bytes_per_s_max)
+        controller->bytes_per_s_max = rate;
 }
 
 /* False where no entry can be sent now: it stays changed. */

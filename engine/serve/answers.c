@@ -100,11 +100,27 @@ static void answer_finish(struct ss_live *live, struct ss_ticket *ticket,
     check_sent(live, ss_server_reply_finish(live->server, ticket->to, &finish));
 }
 
-/* The error that answers a request which ended or was refused for REASON. */
-static void answer_reason(struct ss_live *live, struct ss_ticket *ticket, enum ss_end reason)
+static void answer_unmeetable(struct ss_live *live, struct ss_ticket *ticket, uint64_t least_ns)
 {
-    switch (reason) {
+    uint64_t now_ns = ss_now_ns(), left_ns = 0;
+    if (ticket->deadline_ns > now_ns)
+        left_ns = ticket->deadline_ns - now_ns;
+    check_sent(live, ss_server_reply_error(
+                         live->server, ticket->to, SS_ERROR_DEADLINE_EXCEEDED, "deadline_ms",
+                         "%.1f ms are left; load, queue and steps take %.1f ms at least",
+                         (double)left_ns / SS_NS_PER_MS, (double)least_ns / SS_NS_PER_MS));
+}
+
+/* The error that answers a request which ended or was refused for REASON. */
+static void answer_reason(struct ss_live *live, struct ss_ticket *ticket,
+                          const struct ss_action *action)
+{
+    switch (action->reason) {
     case SS_END_DEADLINE:
+        if (action->least_ns > 0) {
+            answer_unmeetable(live, ticket, action->least_ns);
+            return;
+        }
         answer_error(live, ticket, SS_ERROR_DEADLINE_EXCEEDED, "the deadline has passed");
         return;
     case SS_END_OVERLOADED:
@@ -138,7 +154,7 @@ void ss_live_answer_end(struct ss_live *live, const struct ss_action *action)
     else if (is_finish(action->reason, &finish))
         answer_finish(live, ticket, action, finish);
     else
-        answer_reason(live, ticket, action->reason);
+        answer_reason(live, ticket, action);
     ss_ticket_release(live->tickets, ticket);
 }
 
@@ -148,7 +164,7 @@ void ss_live_answer_refusal(struct ss_live *live, const struct ss_action *action
     if (!ticket)
         return;
     if (!ticket->gone)
-        answer_reason(live, ticket, action->reason);
+        answer_reason(live, ticket, action);
     ss_ticket_release(live->tickets, ticket);
 }
 

@@ -151,6 +151,8 @@ static bool event_of(struct ss_live *live, const struct inbox_item *item, struct
         event->max_tokens = ticket->opening.length_max - ticket->opening.prompt_count;
         event->deadline_ns = ticket->deadline_ns;
         event->class = ticket->class;
+        event->min_tokens =
+            ticket->opening.stop_id_count == 0 && !ticket->stops ? event->max_tokens : 1;
         return true;
     case SS_OP_LOAD:
     case SS_OP_DROP:
