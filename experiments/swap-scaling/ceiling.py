@@ -26,6 +26,8 @@ def measure(form: Form, layout: tuple[int, int]) -> dict[str, Any]:
             "--model", form.model, "--scale", str(form.scale), "--tp", str(tp), "--pp", str(pp),
             "--repeats", str(min(5, form.repeats)), "--bandwidth", f"{form.link_bytes_per_s:.0f}", "--out", str(out),
         ]  # fmt: skip
+        if form.device == "cpu":
+            command += ["--piece", "4194304"]
         environ = {**os.environ, **MPI, **ENVIRON, "OMPI_MCA_orte_tmpdir_base": name}
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=LIMIT_SECONDS, env=environ

@@ -34,11 +34,13 @@ class Form:
     flops_over_link: float = 0.0  # paced: operations a second over the link's bytes a second
     single_layouts: tuple[tuple[int, int], ...] = tuple(LAYOUTS)  # for switches one by one
     variants: tuple[str, ...] = tuple(VARIANTS)
+    moment: float | None = None  # of the emulated polling's period, of requests; none: all over it
 
     def device_config(self, pool_bytes: float) -> dict[str, Any]:
         made: dict[str, Any] = {"kind": self.device, "pool": f"{pool_bytes / 2**20:.0f}MiB"}
         if self.device == "cpu":
             rates = self.link_bytes_per_s * self.memory_over_link, self.link_bytes_per_s
+            made["piece"] = "4MiB"  # 10 ms: a sleeper that wakes late must not leave the link idle
             made["link"] = {"bandwidth": f"{rates[1] / 1e6:.3f}MB/s"}
             made["compute"] = "paced"
             made["profile"] = {
@@ -75,9 +77,10 @@ CUDA = Form(
     single_layouts=((2, 2), (1, 1), (4, 1), (1, 4), (2, 1), (1, 2)),
 )  # fmt: skip
 CPU = Form("cpu", "opt-350m", 0.5, 0.4e9, "paced, 0.4 GB/s", repeats=6, **H200)
-# The check: computing takes a larger share, so that what hides it shows beside a busy machine.
+# The check: computing takes a larger share and requests come just after a look of the emulated
+# polling, so that each rule shows beside a busy machine.
 SMALL = Form(
     "cpu", "opt-350m", 0.17, 0.3e9, "paced, 0.3 GB/s", repeats=3,
-    memory_over_link=6.0, flops_over_link=1.3e4, single_layouts=((2, 2),),
-    variants=tuple(name for name in VARIANTS if name != COMPUTRON),
+    memory_over_link=5.0, flops_over_link=1.3e4, single_layouts=((2, 2),),
+    variants=tuple(name for name in VARIANTS if name != COMPUTRON), moment=0.1,
 )  # fmt: skip

@@ -61,12 +61,14 @@ def _request(client: Client, model: str) -> tuple[float, float]:
     return time.monotonic() - begun, result.timing.first_token_ns / 1e9
 
 
-def _take_turns(client: Client, turns: list[str]) -> list[tuple[float, float]]:
-    """A pause between two requests, never the same: emulated polling sees arrivals at any moment of
-    its period, and not always just after its last look."""
+def _take_turns(client: Client, turns: list[str], moment: float | None) -> list[tuple[float, float]]:
+    """Requests at MOMENT, a share of emulated polling's period, or all over it: right after one
+    another they would always come just after its last look. It looks at multiples of its period."""
     found = []
     for turn, model in enumerate(turns):
-        time.sleep(0.020 + POLL_SECONDS * turn / len(turns))
+        time.sleep(0.020)
+        share = (turn + 0.5) / len(turns) if moment is None else moment
+        time.sleep((share * POLL_SECONDS - time.monotonic()) % POLL_SECONDS)
         found.append(_request(client, model))
     return found
 
@@ -82,7 +84,7 @@ def measure(form: Form, layout: tuple[int, int], variant: str, keep: Path | None
         with Server(form.config(layout, variant, pool), tp * pp, trace=trace, environ=ENVIRON,
                     start_seconds=180) as server, server.client() as client:  # fmt: skip
             start_s = time.monotonic() - begun
-            cold = _take_turns(client, turns)[WARM_UPS:]
+            cold = _take_turns(client, turns, form.moment)[WARM_UPS:]
             resident = [_request(client, turns[-1]) for _ in range(RESIDENT_REPEATS)]
             status = client.status()
             if server.drain() != 0:

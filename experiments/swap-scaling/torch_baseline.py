@@ -48,7 +48,7 @@ class Ranks:
             torch.cuda.set_device(self.device)
         dist.init_process_group(
             "nccl" if self.cuda else "gloo", rank=self.rank, world_size=self.world,
-            timeout=timedelta(seconds=120))
+            timeout=timedelta(seconds=200))
         self.control = dist.new_group(backend="gloo")
         groups = [dist.new_group([s * self.tp + i for i in range(self.tp)]) for s in range(self.pp)]
         self.peers = groups[self.stage]
@@ -233,28 +233,39 @@ class Rank:
         self.options = options
         self.ranks = Ranks(options)
         self.models = [Model(self.ranks, options, number) for number in (1, 2)]
-        self.streams = (None, None)
+        self.streams, self.marks = (None, None), None
         if self.ranks.cuda:
+            self.marks = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
             self.streams = (torch.cuda.Stream(), torch.cuda.Stream())
 
     def swap(self, out, back):
-        """OUT (or -1) goes, BACK comes. Seconds that each took here."""
-        ranks, (leaving, coming) = self.ranks, (self.models[out] if out >= 0 else None, self.models[back])
+        """OUT (or -1) goes, BACK comes: seconds here, seconds on every rank, who leaves."""
+        ranks, coming = self.ranks, self.models[back]
+        leaving = self.models[out] if out >= 0 else None
         begun = time.perf_counter()
+        self.mark(0)
         for name in coming.pinned:  # the two models' parameters are alike
             with torch.cuda.stream(self.streams[0]):
                 coming.come(name)
             if leaving:
                 with torch.cuda.stream(self.streams[1]):
                     leaving.go(name)
+        self.mark(1)
         ranks.settle(self.streams[0])
         came = time.perf_counter() - begun
         loads = ranks.collect(came)  # the acknowledgement that rank 0 waits for
-        return begun, loads, leaving
+        return came, loads, leaving
 
-    def settle_out(self, begun, leaving):
+    def mark(self, end):
+        """The copies back begin, or end, here in their stream."""
+        if self.marks:
+            self.marks[end].record(self.streams[1])
+
+    def settle_out(self, came, leaving):
+        """Seconds that the copies back took on the slowest rank. On the CPU nothing is queued: they
+        were over with the load."""
         self.ranks.settle(self.streams[1])
-        took = time.perf_counter() - begun
+        took = self.marks[0].elapsed_time(self.marks[1]) / 1e3 if self.marks else came
         if leaving:
             leaving.there.clear()
         return max(self.ranks.collect(took))
