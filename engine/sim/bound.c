@@ -263,7 +263,7 @@ enum ss_status ss_bound_of(const struct ss_bound_machine *machine,
                            const struct ss_bound_request *requests, size_t count, double effort,
                            struct ss_bound *out)
 {
-    double warm_s = 0, first_s = 0, loads_s = 0, compute_s;
+    double warm_s = 0, first_s = 0, load_s = 0, loads_s = 0, compute_s;
     *out = (struct ss_bound){0};
     if (count == 0)
         return SS_OK;
@@ -272,6 +272,7 @@ enum ss_status ss_bound_of(const struct ss_bound_machine *machine,
         SS_ASSERT(i == 0 || requests[i - 1].arrival_s <= requests[i].arrival_s);
         warm_s += ss_bound_warm_s(machine, &requests[i]);
         first_s += first_sample_s(machine, &requests[i]) + machine->report_s;
+        load_s += ss_bound_load_s(machine, requests[i].model);
     }
     enum ss_status status = best_compute_sum(machine, requests, count, &compute_s);
     int resources = machine->controller->pp + (machine->total_bytes_per_s > 0 ? 1 : 0);
@@ -290,6 +291,7 @@ enum ss_status ss_bound_of(const struct ss_bound_machine *machine,
         .warm_mean_s = warm_s / n,
         .loads_mean_s = loads_s / n,
         .compute_mean_s = compute_s / n,
+        .load_mean_s = load_s / n,
     };
     return SS_OK;
 }

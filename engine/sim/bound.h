@@ -47,6 +47,7 @@ struct ss_bound {
     double warm_mean_s;    /* mean of unloaded warm latencies, a part of mean_s */
     double loads_mean_s;   /* what loads add to it */
     double compute_mean_s; /* the second bound */
+    double load_mean_s;    /* a whole load of the requests' models, at line rate: for scale */
 };
 
 /* The bound for REQUESTS, by arrival. EFFORT as in ss_bound_loads(), for each resource. */

@@ -16,7 +16,7 @@
 
 #define EXIT_CONFIG  2
 #define GROUPS_MAX   1024
-#define BOUND_EFFORT 1.2e8 /* a second or so */
+#define BOUND_EFFORT 5e7 /* half a second or so */
 
 const char *argp_program_version = "swapsim " SS_VERSION;
 

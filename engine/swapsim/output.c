@@ -107,9 +107,9 @@ static void write_bound(FILE *file, const struct ss_bound *bound)
     if (bound->mean_s > 0)
         fprintf(file,
                 "  \"bound\": {\"mean_s\": %.9f, \"first_mean_s\": %.9f, \"warm_mean_s\": %.9f, "
-                "\"loads_mean_s\": %.9f, \"compute_mean_s\": %.9f},\n",
+                "\"loads_mean_s\": %.9f, \"compute_mean_s\": %.9f, \"load_mean_s\": %.9f},\n",
                 bound->mean_s, bound->first_mean_s, bound->warm_mean_s, bound->loads_mean_s,
-                bound->compute_mean_s);
+                bound->compute_mean_s, bound->load_mean_s);
 }
 
 void ss_write_summary(FILE *file, const struct ss_run_options *options, struct ss_metrics *metrics,

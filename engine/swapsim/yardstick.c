@@ -62,6 +62,7 @@ static enum ss_status measure(const struct ss_yardstick *yardstick,
         out->warm_mean_s += share * part.warm_mean_s;
         out->loads_mean_s += share * part.loads_mean_s;
         out->compute_mean_s += share * part.compute_mean_s;
+        out->load_mean_s += share * part.load_mean_s;
     }
     return SS_OK;
 }

@@ -40,6 +40,7 @@ class Result:
     latencies: list[float]  # of those answered, by arrival; seconds
     firsts: list[float]
     refused: int
+    arrivals: list[tuple[float, str]]  # of those answered: when, and for which model
 
     @property
     def in_time(self) -> float:
@@ -48,16 +49,17 @@ class Result:
 
 def read(folder: Path) -> Result:
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    latencies, firsts, refused = [], [], 0
+    latencies, firsts, refused, arrivals = [], [], 0, []
     with (folder / "requests.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["reason"] not in ANSWERED:
                 refused += 1
                 continue
             arrival = float(row["arrival_s"])
+            arrivals.append((arrival, row["model"]))
             latencies.append(float(row["end_s"]) - arrival)
             firsts.append(float(row["first_s"]) - arrival)
-    return Result(summary, latencies, firsts, refused)
+    return Result(summary, latencies, firsts, refused, arrivals)
 
 
 def simulate(program: Path, run: Run) -> Result:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from blind import blind_sum
 from rows import PROFILES, VARIANTS, Row
 from simulate import Result, Run, simulate_all
 
@@ -27,6 +28,7 @@ COLUMNS = {  # of a cell, with the unit
     "slo": "",
     "bound": "s",
     "bound_first": "s",
+    "blind": "s",
 }
 
 
@@ -51,6 +53,7 @@ class Cell:
     slo: float
     bound: float
     bound_first: float
+    blind: float
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
@@ -68,6 +71,7 @@ def pool(
     variant: str,
     results: Sequence[Result],
     bounds: Sequence[dict[str, float]],
+    blind: float,
 ) -> Cell:
     latencies = sorted(x for result in results for x in result.latencies)
     firsts = sorted(x for result in results for x in result.firsts)
@@ -94,6 +98,7 @@ def pool(
         slo=sum(result.in_time for result in results) / len(latencies),
         bound=bound["mean_s"],
         bound_first=bound["first_mean_s"],
+        blind=blind,
     )
 
 
@@ -120,7 +125,11 @@ def make(
         for row in rows:
             by_variant = {v: [next(found) for _ in seeds] for v in variants}
             bounds = [result.summary["bound"] for result in by_variant[BOUNDED]]
-            cells += [pool(profile, row.name, v, r, bounds) for v, r in by_variant.items()]
+            blind = sum(
+                blind_sum(row, result.arrivals, result.summary["bound"])
+                for result in by_variant[BOUNDED]
+            ) / sum(len(result.arrivals) for result in by_variant[BOUNDED])
+            cells += [pool(profile, row.name, v, r, bounds, blind) for v, r in by_variant.items()]
     return cells
 
 

@@ -1,0 +1,103 @@
+"""What the table must show, counted."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweep import Curve, rate_held
+from table import Cell
+
+Rows = dict[tuple[str, str], dict[str, Cell]]  # by profile and row, then variant
+
+
+@dataclass(frozen=True)
+class Target:
+    text: str
+    met: bool
+    found: str
+
+
+def by_row(cells: Sequence[Cell]) -> Rows:
+    rows: Rows = {}
+    for cell in cells:
+        rows.setdefault((cell.profile, cell.row), {})[cell.variant] = cell
+    return rows
+
+
+WORSE = 1.001  # what counts as worse: less is a step that fell on the other side of a report
+
+
+def worse_than_lru(rows: Rows) -> list[str]:
+    """Rows where swap_aware loses to lru, with what and by how much."""
+    lost = []
+    for (profile, name), row in rows.items():
+        for what in ("mean", "p99"):
+            ours, lru = getattr(row["swap_aware"], what), getattr(row["lru"], what)
+            if ours > WORSE * lru:
+                lost.append(f"{profile}, {name}: {what} {ours / lru:.3f} of lru's")
+    return lost
+
+
+def count(rows: Rows, other: str, most: float) -> int:
+    return sum(row["swap_aware"].mean <= most * row[other].mean for row in rows.values())
+
+
+def distances(rows: Rows, bound: str) -> list[float]:
+    return [row["swap_aware"].mean / getattr(row["swap_aware"], bound) for row in rows.values()]
+
+
+def judge(cells: Sequence[Cell], curves: Sequence[Curve]) -> list[Target]:
+    rows = by_row(cells)
+    lost = worse_than_lru(rows)
+    lost_rows = {text.rpartition(":")[0] for text in lost}
+    halved, fifth = count(rows, "computron", 0.5), count(rows, "lru", 0.8)
+    seen = statistics.median(distances(rows, "bound"))
+    blind = statistics.median(distances(rows, "blind"))
+    targets = [
+        Target(
+            "swap_aware no worse than lru in mean and p99 on every row",
+            not lost,
+            f"{len(rows) - len(lost_rows)} of {len(rows)} rows",
+        ),
+        Target(
+            "mean at most half of Computron's on two thirds of the rows",
+            3 * halved >= 2 * len(rows),
+            f"{halved} of {len(rows)} rows",
+        ),
+        Target(
+            "mean at most 0.8 of lru's on half of the rows",
+            2 * fifth >= len(rows),
+            f"{fifth} of {len(rows)} rows",
+        ),
+        Target(
+            "distance to the bound at most 1.5 on the median",
+            seen <= 1.5,
+            f"{seen:.2f} (to that of schedulers that cannot foresee arrivals: {blind:.2f})",
+        ),
+    ]
+    for name in sorted({(curve.profile, curve.row) for curve in curves}):
+        of = {curve.variant: curve for curve in curves if (curve.profile, curve.row) == name}
+        theirs, ours = rate_held(of["computron"]), rate_held(of["swap_aware"])
+        targets.append(
+            Target(
+                f"99% in time at twice Computron's rate: {name[0]}, {name[1]}",
+                theirs > 0 and ours >= 2 * theirs,
+                f"{ours / theirs:.1f} times ({ours:.1f} and {theirs:.1f} requests/s)"
+                if theirs
+                else f"{ours:.1f} requests/s; Computron never holds it",
+            )
+        )
+    return targets
+
+
+def summary(cells: Sequence[Cell], curves: Sequence[Curve]) -> dict[str, Any]:
+    rows = by_row(cells)
+    return {
+        "targets": [vars(target) for target in judge(cells, curves)],
+        "lost_to_lru": worse_than_lru(rows),
+        "median_distance": statistics.median(distances(rows, "bound")),
+        "median_distance_blind": statistics.median(distances(rows, "blind")),
+    }
