@@ -86,10 +86,12 @@ static enum ss_status share_arena(struct ss_node *node, size_t total, int leader
     if (status || followers == 0)
         return status;
     int fd = -1;
+    uint64_t peer_ms = node->catalog->config->limits.peer_timeout_ns / SS_NS_PER_MS;
+    int timeout_ms = peer_ms < FD_TIMEOUT_MS ? (int)peer_ms : FD_TIMEOUT_MS;
     if (link->rank == leader) {
-        status = ss_arena_send_fd(ss_arena_fd(node->arena), name, followers, FD_TIMEOUT_MS);
+        status = ss_arena_send_fd(ss_arena_fd(node->arena), name, followers, timeout_ms);
     } else {
-        status = ss_arena_receive_fd(name, FD_TIMEOUT_MS, &fd);
+        status = ss_arena_receive_fd(name, timeout_ms, &fd);
         if (!status)
             status = ss_arena_attach(fd, total, &node->arena);
     }

@@ -11,17 +11,17 @@
 
 #define ENDPOINT_BYTES_MAX 256
 
-bool ss_door_fault(void)
+bool ss_door_fault(int error)
 {
     if (!ss_fault(SS_FAULT_SOCKET))
         return false;
-    errno = EHOSTUNREACH;
+    errno = error;
     return true;
 }
 
 static enum ss_status set_int(void *socket, int option, int value, const char *name)
 {
-    if (ss_door_fault() || zmq_setsockopt(socket, option, &value, sizeof value))
+    if (ss_door_fault(ENOMEM) || zmq_setsockopt(socket, option, &value, sizeof value))
         return ss_fail(SS_IO, "server: setting %s to %d: %s", name, value, zmq_strerror(errno));
     return SS_OK;
 }
@@ -51,7 +51,8 @@ static enum ss_status set_options(void *router, const struct ss_server_config *c
     /* Somewhat over the limit a request still gets an answer that says so; far over it, libzmq ends
      * the connection before it receives the bytes. */
     int64_t bytes_max = (int64_t)config->request_bytes_max * 2 + 65536;
-    if (ss_door_fault() || zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max))
+    if (ss_door_fault(ENOMEM) ||
+        zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max))
         return ss_fail(SS_IO, "server: setting MAXMSGSIZE: %s", zmq_strerror(errno));
     return SS_OK;
 }
@@ -101,7 +102,7 @@ static enum ss_status bind_one(struct ss_server *server, const char *endpoint)
         set_int(server->router, ZMQ_IPV6, strncmp(endpoint, "tcp://[", 7) == 0, "IPV6");
     if (status)
         return status;
-    if (ss_door_fault() || zmq_bind(server->router, endpoint)) {
+    if (ss_door_fault(ENOMEM) || zmq_bind(server->router, endpoint)) {
         status =
             errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV ? SS_INVALID : SS_IO;
         return ss_fail(status,
@@ -109,7 +110,7 @@ static enum ss_status bind_one(struct ss_server *server, const char *endpoint)
                        "tcp://127.0.0.1:5555 or ipc:///run/swapserve.sock that is free",
                        endpoint, zmq_strerror(errno));
     }
-    if (ss_door_fault() || zmq_getsockopt(server->router, ZMQ_LAST_ENDPOINT, bound, &bytes))
+    if (ss_door_fault(ENOMEM) || zmq_getsockopt(server->router, ZMQ_LAST_ENDPOINT, bound, &bytes))
         return ss_fail(SS_IO, "server: %s: %s", endpoint, zmq_strerror(errno));
     return ss_strdup(&server->endpoints[server->endpoint_count++], bound);
 }
@@ -120,10 +121,10 @@ enum ss_status ss_door_open(struct ss_server *server, const struct ss_server_con
                                      sizeof server->endpoints[0], "endpoints");
     if (status)
         return status;
-    server->context = ss_door_fault() ? 0 : zmq_ctx_new();
+    server->context = ss_door_fault(ENOMEM) ? 0 : zmq_ctx_new();
     if (!server->context)
         return ss_fail(SS_IO, "server: a ZeroMQ context: %s", zmq_strerror(errno));
-    server->router = ss_door_fault() ? 0 : zmq_socket(server->context, ZMQ_ROUTER);
+    server->router = ss_door_fault(ENOMEM) ? 0 : zmq_socket(server->context, ZMQ_ROUTER);
     if (!server->router)
         return ss_fail(SS_IO, "server: a ZeroMQ socket: %s", zmq_strerror(errno));
     status = set_options(server->router, config);

@@ -37,8 +37,8 @@ struct ss_server {
     } counters;
 };
 
-/* bind.c: true where a test wants this call on a socket to fail; errno says why then. */
-bool ss_door_fault(void);
+/* bind.c: true where a test wants this call on a socket to fail; errno is ERROR then. */
+bool ss_door_fault(int error);
 
 /* config.c: SS_INVALID names what is wrong. From create. */
 SS_MUST_CHECK enum ss_status ss_server_config_check(const struct ss_server_config *config);

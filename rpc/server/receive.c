@@ -105,7 +105,7 @@ static void handle(struct ss_server *server, struct parcel *parcel)
 /* True if a message came; BODY is its first frame after the identity, empty if there is none. */
 static bool take(void *router, struct parcel *parcel)
 {
-    if (ss_door_fault() || zmq_msg_recv(&parcel->identity, router, ZMQ_DONTWAIT) < 0)
+    if (ss_door_fault(EAGAIN) || zmq_msg_recv(&parcel->identity, router, ZMQ_DONTWAIT) < 0)
         return false;
     parcel->frames = 0;
     int more = zmq_msg_more(&parcel->identity);

@@ -21,8 +21,8 @@ static enum outcome try_send(struct ss_server *server, uint32_t at, struct ss_le
     zmq_msg_t message;
     /* ROUTER_MANDATORY tells of a client that is gone or full at the first frame; the second then
      * follows without fail. */
-    if (ss_door_fault() || zmq_send(server->router, client->identity, client->identity_bytes,
-                                    ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+    if (ss_door_fault(EAGAIN) || zmq_send(server->router, client->identity, client->identity_bytes,
+                                          ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return errno == EAGAIN || errno == EINTR ? WOULD_WAIT : GONE;
     if (zmq_msg_init_data(&message, letter->bytes, letter->size, free_bytes, 0)) {
         zmq_send(server->router, letter->bytes, letter->size, ZMQ_DONTWAIT);
