@@ -56,7 +56,7 @@ def drained_by(ask: Callable[[Server], None]) -> None:
         for number in range(1000, 1003):
             peer.submit(number, "opt-tiny", [2], max_tokens=1)
         expect_all_answered(peer, refused=3)
-        expect_equal(server.wait(20), 0, "exit status")
+        expect_equal(server.wait(), 0, "exit status")
         expect("drained" in server.tail(), server.tail())
 
 
@@ -114,7 +114,7 @@ def test_shutdown() -> None:
                 ended = reply.get("finish_reason", reply.get("code"))
                 expect_equal(ended, "cancelled", f"request {reply['id']}")
                 left.remove(reply["id"])
-        expect_equal(server.wait(20), 0, "exit status")
+        expect_equal(server.wait(), 0, "exit status")
 
 
 if __name__ == "__main__":
