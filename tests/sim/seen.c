@@ -79,11 +79,9 @@ static bool ways_seen(const struct seen *seen, FILE *out)
         uint64_t count;
         const char *what;
     } ways[] = {
-        {seen->partial_drops, "a drop of some chunks"},
-        {seen->copying_drops, "a drop that copies"},
-        {seen->forgets, "blocks forgotten"},
-        {seen->chunk_moves, "a chunk moved"},
-        {seen->block_moves, "a block moved"},
+        {seen->prefetches, "a load on a guess"},     {seen->partial_drops, "a drop of some chunks"},
+        {seen->copying_drops, "a drop that copies"}, {seen->forgets, "blocks forgotten"},
+        {seen->chunk_moves, "a chunk moved"},        {seen->block_moves, "a block moved"},
         {seen->slices, "a slice of a prompt"},
     };
     bool all = true;
@@ -106,7 +104,7 @@ bool seen_all(const struct seen *seen, FILE *out)
     for (int kind = 0; kind < ACTION_KINDS; kind++)
         all &= want(seen->actions[kind], out, "an action:", actions[kind], "");
     for (int kind = 0; kind < SS_ENTRY_KINDS; kind++)
-        if (kind != SS_ENTRY_STOP && kind != SS_ENTRY_PROMOTE) /* the driver's; nobody's yet */
+        if (kind != SS_ENTRY_STOP) /* the driver's */
             all &= want(seen->entries[kind], out,
                         "an entry:", ss_entry_kind_name((enum ss_entry_kind)kind), "");
     return all;
