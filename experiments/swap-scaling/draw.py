@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
 from experiments.plot.look import INK, colour, plt
 from forms import ALL, COMPUTRON, OURS, SWITCHES
 
@@ -15,6 +18,7 @@ NAMES = {
     OURS: "ours", "copy_back": "copy back", "wait_whole_load": "wait for the whole load",
     "poll": "poll", ALL: "all three", COMPUTRON: "all three, copies overlap", "torch": "torch",
 }  # fmt: skip
+SHORT = {ALL: "all", COMPUTRON: "all, overlap"}
 ORDER = [OURS, *SWITCHES, ALL, COMPUTRON, "torch"]
 PARTS = {"swap": "swap", "compute": "computing after it", "overhead": "rest"}
 WIDTH = 0.84
@@ -74,30 +78,38 @@ def _first(results: Results, name: str) -> Layout:
 
 
 def parts(results: Results, path: Path) -> None:
-    """What the responses are made of, for those that all layouts have."""
-    figure, axes = plt.subplots(figsize=(8.4, 3.6), layout="constrained")
+    """What the responses are made of, for those that all layouts have; below, without the swap."""
+    figure, panels = plt.subplots(2, 1, figsize=(8.4, 5.2), sharex=True, layout="constrained",
+                                  height_ratios=[3, 2])  # fmt: skip
     names = [name for name in _names(results, len(results.layouts)) if name not in SWITCHES]
-    step = WIDTH / len(names)
     ticks: list[float] = []
     labels: list[str] = []
     for at, layout in enumerate(results.layouts):
         for index, name in enumerate(names):
-            row = results.get(name, layout)
-            assert row
-            left, under = at - WIDTH / 2 + (index + 0.5) * step, 0.0
-            for part, what in enumerate(PARTS):
-                axes.bar(left, row[what + "_s"], 0.88 * step, bottom=under, color=colour(part),
-                         label=PARTS[what] if at == index == 0 else None)  # fmt: skip
-                under += row[what + "_s"]
-            ticks.append(left)
-            labels.append(NAMES[name])
-        axes.text(at, -0.02, "\n\n\n\n\n\n" + _label(layout), ha="center", va="top", fontsize=9,
-                  transform=axes.get_xaxis_transform())  # fmt: skip
-    axes.set_xticks(ticks, labels, rotation=90, fontsize=6)
-    axes.tick_params(axis="x", length=0)
-    axes.set_ylabel("seconds (medians)")
-    axes.grid(axis="x", visible=False)
-    axes.set_title(f"What a response is made of ({_where(results)})")
-    axes.legend(fontsize=8)
+            ticks.append(at - WIDTH / 2 + (index + 0.5) * WIDTH / len(names))
+            labels.append(SHORT.get(name, name))
+            _stack(panels[0], results, name, layout, ticks[-1], list(PARTS), 1.0)
+            _stack(panels[1], results, name, layout, ticks[-1], list(PARTS)[1:], 1e3)
+        panels[1].text(at, -0.42, _label(layout), ha="center", va="top", fontsize=9,
+                       transform=panels[1].get_xaxis_transform())  # fmt: skip
+    panels[1].set_xticks(ticks, labels, rotation=90, fontsize=7)
+    panels[1].tick_params(axis="x", length=0)
+    panels[0].set_ylabel("seconds (medians)")
+    panels[1].set_ylabel("without the swap, ms")
+    for axes in panels:
+        axes.grid(axis="x", visible=False)
+    panels[0].set_title(f"What a response is made of ({_where(results)})")
+    panels[0].legend(handles=[Patch(color=colour(i), label=PARTS[what])
+                              for i, what in enumerate(PARTS)], fontsize=8)  # fmt: skip
     figure.savefig(path)
     plt.close(figure)
+
+
+def _stack(axes: Axes, results: Results, name: str, layout: Layout, left: float, what: list[str],
+           scale: float) -> None:  # fmt: skip
+    row, under = results.get(name, layout), 0.0
+    assert row
+    for part in what:
+        height = scale * row[part + "_s"]
+        axes.bar(left, height, 0.88 * WIDTH / 4, bottom=under, color=colour(list(PARTS).index(part)))
+        under += height

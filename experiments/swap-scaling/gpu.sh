@@ -14,6 +14,7 @@ pack() { # pack FOLDER BUILD PYTHON
     "$root/tests/gpu_pack.sh" "$1" "$2"/engine/serve/swapserve "$2"/experiments/swapbench/swapbench
     python3 -m pip install --quiet --disable-pip-version-check --target "$1/python" --upgrade \
         --python-version "$3" --only-binary=:all: pyzmq msgpack
+    git -C "$root" describe --always --dirty --abbrev=12 >"$1/commit"
     # Where the experiments look for programs.
     mkdir -p "$1"/engine/serve "$1"/experiments/swapbench
     mv "$1/bin/swapserve" "$1/engine/serve/"
@@ -31,7 +32,8 @@ run() { # run FOLDER RESULTS [options]
     . "$packed/env.sh"
     chmod +x "$packed"/engine/serve/* "$packed"/experiments/swapbench/*
     export SWAPSERVE_BUILD=$packed PYTHONPATH=$root:$root/rpc/python:$packed/python
-    export PYTHONDONTWRITEBYTECODE=1 OMPI_MCA_rmaps_base_oversubscribe=1 NCCL_NVLS_ENABLE=0
+    SWAPSERVE_COMMIT=$(cat "$packed/commit")
+    export SWAPSERVE_COMMIT PYTHONDONTWRITEBYTECODE=1 OMPI_MCA_rmaps_base_oversubscribe=1 NCCL_NVLS_ENABLE=0
     [ $# -gt 0 ] || set -- --device cuda --torch python3
     nvidia-smi --query-gpu=name,driver_version,pcie.link.gen.max --format=csv || true
     python3 "$here/run.py" --seconds 450 --resume --out "$results" "$@" 2>&1 | tee -a "$results/log"

@@ -90,6 +90,8 @@ def measure(form: Form, layout: tuple[int, int], variant: str, keep: Path | None
             if server.drain() != 0:
                 raise RuntimeError(f"the server ended with {server.exit_code}:\n{server.tail()}")
         events = traces.read(trace)
+    if status.loads != len(turns):
+        raise RuntimeError(f"{status.loads} loads for {len(turns)} changes of model")
     parts = _parts(events, [response for response, _ in cold])
     bytes_of_model = status.models[0].total_bytes
     row = {
