@@ -28,10 +28,9 @@ void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t now_ns)
 {
     if (arrivals->count++ > 0) {
         uint64_t gap_ns = now_ns - arrivals->last_ns;
+        uint32_t bucket = bucket_of(gap_ns);
         for (uint32_t i = 0; i < SS_GAP_BUCKETS; i++)
-            arrivals->weight[i] *= FADING;
-        arrivals->weight[bucket_of(gap_ns)] += 1;
-        arrivals->total = arrivals->total * FADING + 1;
+            arrivals->from[i] = arrivals->from[i] * FADING + (i <= bucket ? 1 : 0);
         arrivals->gap_sum_ns = arrivals->gap_sum_ns * (double)FADING + (double)gap_ns;
     }
     arrivals->last_ns = now_ns;
@@ -41,11 +40,10 @@ void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t now_ns)
 static double beyond(const struct ss_arrivals *arrivals, double ns)
 {
     uint32_t at = bucket_of((uint64_t)ns);
-    double weight = 0, begin = bucket_begin(at), end = bucket_begin(at + 1);
-    for (uint32_t i = at + 1; i < SS_GAP_BUCKETS; i++)
-        weight += (double)arrivals->weight[i];
+    double begin = bucket_begin(at), end = bucket_begin(at + 1);
+    double weight = (double)arrivals->from[at + 1];
     if (ns < end)
-        weight += (double)arrivals->weight[at] * (end - ns) / (end - begin);
+        weight += ((double)arrivals->from[at] - weight) * (end - ns) / (end - begin);
     return weight;
 }
 
@@ -54,7 +52,7 @@ struct ss_outlook ss_arrivals_within(const struct ss_arrivals *arrivals, uint64_
 {
     if (arrivals->count == 0)
         return (struct ss_outlook){0};
-    double mean_ns = (arrivals->gap_sum_ns + typical_ns) / ((double)arrivals->total + 1) + 1;
+    double mean_ns = (arrivals->gap_sum_ns + typical_ns) / ((double)arrivals->from[0] + 1) + 1;
     double idle_ns = (double)(now_ns - arrivals->last_ns);
     double now = beyond(arrivals, idle_ns), then = beyond(arrivals, idle_ns + within_ns);
     double lasts = (mean_ns + idle_ns) / (mean_ns + idle_ns + within_ns);

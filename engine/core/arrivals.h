@@ -6,7 +6,7 @@
  * that one table serves milliseconds and minutes. It learns regular, random and bursty arrivals
  * alike. Where few gaps were seen, or none as long as the present one, a prior decides: the Lomax
  * distribution with the mean of what was seen, whose hazard falls with time, so that a model that
- * is not asked for is slowly given up. O(1) per request; O(buckets) per question. */
+ * is not asked for is slowly given up. O(buckets) per request; O(1) per question. */
 #ifndef SS_CORE_ARRIVALS_H
 #define SS_CORE_ARRIVALS_H
 
@@ -16,9 +16,8 @@
 
 struct ss_arrivals {
     uint64_t count, last_ns;
-    float weight[SS_GAP_BUCKETS]; /* of gaps, fading */
-    float total;                  /* their sum */
-    double gap_sum_ns;            /* fading likewise */
+    float from[SS_GAP_BUCKETS + 1]; /* weight of the gaps of this bucket and all after, fading */
+    double gap_sum_ns;              /* fading likewise */
 };
 
 void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t now_ns);

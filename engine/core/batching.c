@@ -73,8 +73,8 @@ static bool may_follow_load(struct ss_controller *controller, const struct ss_mo
         return false;
     const struct ss_load *load = &controller->loads[model->load];
     bool others = false;
-    for (uint32_t i = controller->first_active; i != SS_NONE && !others;
-         i = controller->models[i].active_next)
+    for (uint32_t i = controller->first_engaged; i != SS_NONE && !others;
+         i = controller->models[i].engaged_next)
         others = &controller->models[i] != model &&
                  could_compute_before(controller, &controller->models[i], load);
     if (!others)
@@ -137,8 +137,8 @@ static uint32_t next_model(struct ss_controller *controller)
     uint64_t best_rank = 0;
     struct ss_policy_model best_view = {0};
     struct ss_policy_context context = ss_policy_context_of(controller);
-    for (uint32_t i = controller->first_active; i != SS_NONE;
-         i = controller->models[i].active_next) {
+    for (uint32_t i = controller->first_engaged; i != SS_NONE;
+         i = controller->models[i].engaged_next) {
         if (!is_servable(controller, &controller->models[i]))
             continue;
         uint64_t rank = service_rank(controller, &controller->models[i]);
@@ -166,8 +166,8 @@ static bool is_at_work(const struct ss_controller *controller, const struct ss_m
 static uint32_t groups_of(const struct ss_controller *controller, const struct ss_model *served)
 {
     uint32_t at_work = 1, stages = (uint32_t)controller->pp;
-    for (uint32_t i = controller->first_active; i != SS_NONE && at_work < stages;
-         i = controller->models[i].active_next)
+    for (uint32_t i = controller->first_engaged; i != SS_NONE && at_work < stages;
+         i = controller->models[i].engaged_next)
         at_work +=
             &controller->models[i] != served && is_at_work(controller, &controller->models[i]);
     return (stages + at_work - 1) / at_work;

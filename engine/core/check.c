@@ -140,6 +140,8 @@ static void check_sequences(const struct ss_controller *controller, uint32_t ind
     }
     SS_ASSERT(queued == model->queued && running == model->running);
     SS_ASSERT(model->active || queued + running == 0);
+    SS_ASSERT(model->engaged || running == 0);
+    SS_ASSERT(model->engaged || !model->active || !ss_model_is_loaded(controller, model));
 }
 
 static void check_counts(const struct ss_controller *controller)

@@ -132,16 +132,31 @@ static struct choice choose(const struct ss_controller *controller)
     return choice;
 }
 
+/* Some model wants to be loaded, and may. */
+static bool someone_waits(const struct ss_controller *controller)
+{
+    for (uint32_t i = controller->first_active; i != SS_NONE;
+         i = controller->models[i].active_next) {
+        if (!wants_load(controller, &controller->models[i]))
+            continue;
+        struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
+        if (may_load(controller, &view))
+            return true;
+    }
+    return false;
+}
+
 void ss_loading_decide(struct ss_controller *controller)
 {
     controller->blocked_order = SS_NO_ORDER;
     promote(controller);
     for (;;) {
-        struct choice choice = choose(controller);
-        controller->load_wanted = choice.best.model != SS_NO_MODEL;
+        controller->load_wanted = someone_waits(controller);
         cancel_unwanted(controller, controller->load_wanted);
+        /* Whom to load is asked only where something can be loaded: it looks at all that wait. */
         if (!controller->load_wanted || !may_start(controller))
             return;
+        struct choice choice = choose(controller);
         if (try_load(controller, choice.best.model, choice.best.oldest_order))
             continue;
         /* What precedes all others may take room that the best may not, so that something

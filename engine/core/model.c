@@ -29,6 +29,31 @@ static void list_resident(struct ss_controller *controller, uint16_t index)
         controller->models[model->resident_next].resident_previous = model->resident_previous;
 }
 
+/* What runs, or could without a load: few, however many wait. */
+static void list_engaged(struct ss_controller *controller, uint16_t index)
+{
+    struct ss_model *model = &controller->models[index];
+    bool there = model->chunks_in[SS_CHUNK_ABSENT] == 0 && model->chunks_in[SS_CHUNK_DROPPING] == 0;
+    bool engaged = model->running > 0 || (model->active && there);
+    if (engaged == model->engaged)
+        return;
+    model->engaged = engaged;
+    if (engaged) {
+        model->engaged_previous = SS_NONE;
+        model->engaged_next = controller->first_engaged;
+        if (model->engaged_next != SS_NONE)
+            controller->models[model->engaged_next].engaged_previous = index;
+        controller->first_engaged = index;
+        return;
+    }
+    if (model->engaged_previous != SS_NONE)
+        controller->models[model->engaged_previous].engaged_next = model->engaged_next;
+    else
+        controller->first_engaged = model->engaged_next;
+    if (model->engaged_next != SS_NONE)
+        controller->models[model->engaged_next].engaged_previous = model->engaged_previous;
+}
+
 bool ss_chunk_may_become(enum ss_chunk_state from, enum ss_chunk_state to)
 {
     static const bool legal[SS_CHUNK_STATES][SS_CHUNK_STATES] = {
@@ -62,9 +87,10 @@ void ss_chunk_set(struct ss_controller *controller, uint16_t model_index, uint16
         ss_pool_set_leaving(pool, chunk->page, state == SS_CHUNK_DROPPING);
     }
     list_resident(controller, model_index);
+    list_engaged(controller, model_index);
 }
 
-void ss_model_note_work(struct ss_controller *controller, uint16_t index)
+static void list_active(struct ss_controller *controller, uint16_t index)
 {
     struct ss_model *model = &controller->models[index];
     bool active = model->queued > 0 || model->running > 0 || model->wanted_order != SS_NO_ORDER ||
@@ -108,6 +134,12 @@ static void note_recent(struct ss_controller *controller, uint16_t index)
     controller->first_recent = index;
 }
 
+void ss_model_note_work(struct ss_controller *controller, uint16_t index)
+{
+    list_active(controller, index);
+    list_engaged(controller, index);
+}
+
 void ss_model_note_arrival(struct ss_controller *controller, uint16_t index)
 {
     struct ss_model *model = &controller->models[index];
@@ -138,14 +170,20 @@ uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_m
     return live;
 }
 
-uint64_t ss_model_precedence(const struct ss_controller *controller, const struct ss_model *model)
+/* As ss_model_precedence(), of a model whose head is known. */
+static uint64_t precedence_by(const struct ss_controller *controller, const struct ss_model *model,
+                              uint32_t head)
 {
-    uint32_t head = ss_model_head(controller, model);
     uint64_t first = head == SS_NONE ? SS_NO_ORDER : ss_precedence_of(controller, head);
     uint64_t wanted = model->wanted_order;
     if (wanted != SS_NO_ORDER)
         wanted = ss_precedence_of_class(controller, SS_CLASS_NORMAL, wanted);
     return first < wanted ? first : wanted;
+}
+
+uint64_t ss_model_precedence(const struct ss_controller *controller, const struct ss_model *model)
+{
+    return precedence_by(controller, model, ss_model_head(controller, model));
 }
 
 struct ss_policy_context ss_policy_context_of(const struct ss_controller *controller)
@@ -195,7 +233,7 @@ struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, 
         .model = index,
         .pinned = model->pinned,
         .stuck = model->flights == 0 && (parted || model->stuck),
-        .oldest_order = ss_model_precedence(controller, model),
+        .oldest_order = precedence_by(controller, model, head),
         .last_used_ns = model->last_used_ns,
         .last_turn = model->last_turn,
         .loaded_ns = model->loaded_ns,

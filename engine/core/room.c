@@ -14,8 +14,8 @@
  * an older load waits for. */
 static void add_reserves(const struct ss_controller *controller, struct ss_claim *claim)
 {
-    for (uint32_t i = controller->first_active; i != SS_NONE;
-         i = controller->models[i].active_next) {
+    for (uint32_t i = controller->first_engaged; i != SS_NONE;
+         i = controller->models[i].engaged_next) {
         const struct ss_model *model = &controller->models[i];
         uint32_t head = ss_model_head(controller, model);
         if (head == SS_NONE || !ss_model_is_loaded(controller, model) ||
@@ -96,8 +96,8 @@ static void add_victims(const struct ss_controller *controller, const struct ss_
             extra[stage] += controller->models[i].pages_in[stage][SS_CHUNK_RESIDENT];
     }
     const struct ss_sequence *sequences = controller->sequences;
-    for (uint32_t i = controller->first_active; i != SS_NONE;
-         i = controller->models[i].active_next) {
+    for (uint32_t i = controller->first_engaged; i != SS_NONE;
+         i = controller->models[i].engaged_next) {
         const struct ss_model *model = &controller->models[i];
         for (int class = 0; class < SS_CLASSES; class ++)
             for (uint32_t at = last_of(controller, claim, &model->live[class]); at != SS_NONE;
@@ -174,7 +174,8 @@ static bool drop(struct ss_controller *controller, const struct ss_claim *claim,
 static uint32_t last_sequence(const struct ss_controller *controller, const struct ss_claim *claim)
 {
     uint32_t found = SS_NONE;
-    for (uint32_t i = controller->first_active; i != SS_NONE; i = controller->models[i].active_next)
+    for (uint32_t i = controller->first_engaged; i != SS_NONE;
+         i = controller->models[i].engaged_next)
         for (int class = 0; class < SS_CLASSES; class ++) {
             uint32_t of = last_of(controller, claim, &controller->models[i].live[class]);
             if (of != SS_NONE && (found == SS_NONE || ss_precedence_of(controller, of) >

@@ -168,6 +168,7 @@ void ss_sequence_open(struct ss_controller *controller, uint32_t index)
     append(controller, &model->live[sequence->class], index);
     model->queued--;
     model->running++;
+    ss_model_note_work(controller, sequence->model);
     controller->free_slot_count--;
     controller->slot_owner[sequence->slot] = index;
     ss_sequence_set(controller, index, SS_SEQUENCE_RUNNING);

@@ -96,7 +96,8 @@ struct ss_model {
     uint32_t active_next, active_previous;     /* has requests or is wanted */
     uint32_t resident_next, resident_previous; /* has a chunk that is not absent */
     uint32_t recent_next, recent_previous;     /* had a request; the latest first */
-    bool active, listed;
+    uint32_t engaged_next, engaged_previous; /* has sequences with a slot, or work and all chunks */
+    bool active, listed, engaged;
     uint64_t answered, tokens, loads, drops;
     struct ss_arrivals arrivals;
     uint64_t guessed_bytes; /* loaded on a guess that no request has borne out yet; one rank of each
@@ -181,7 +182,7 @@ struct ss_controller {
 
     uint32_t model_count;
     struct ss_model *models;
-    uint32_t first_active, active_count, first_resident;
+    uint32_t first_active, active_count, first_resident, first_engaged;
 
     uint32_t sequence_count; /* places */
     struct ss_sequence *sequences;
