@@ -69,7 +69,10 @@ void ss_sim_group_feed(struct ss_sim_group *group, uint64_t now_ns, const struct
     uint32_t actions_max = group->options.actions_max, made;
     group->now_ns = now_ns;
     do {
+        uint64_t begun_ns = group->options.timed ? group->options.clock() : 0;
         made = ss_controller_step(group->controller, now_ns, events, count, actions, actions_max);
+        if (group->options.timed)
+            group->options.timed(group->options.user, group->options.clock() - begun_ns);
         group->decisions++;
         if (group->options.check)
             ss_controller_check(group->controller);

@@ -65,6 +65,9 @@ struct ss_sim_options {
     void (*see)(void *user, const struct ss_action *action);
     /* Whether a report that would be handed over with one before it comes at all; null: all do. */
     bool (*lets)(void *user, const struct ss_sim_event *event);
+    /* How long the controller took to decide, by CLOCK; null: nobody looks. */
+    uint64_t (*clock)(void);
+    void (*timed)(void *user, uint64_t took_ns);
     void *user;
 };
 
