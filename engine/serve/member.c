@@ -148,7 +148,11 @@ enum ss_status ss_member_finish(struct ss_member *member)
         ss_live_stop(member->live);
     if (trace)
         status = ss_node_write_trace(&member->node, trace);
-    return status ? status : link->table->flush(link, FLUSH_NS);
+    if (!status)
+        status = link->table->flush(link, FLUSH_NS);
+    /* A rank that is still at work reports to rank 0, which must not be gone by then. */
+    enum ss_status met = link->table->barrier(link);
+    return status ? status : met;
 }
 
 void ss_member_close(struct ss_member *member)
