@@ -27,7 +27,8 @@ struct ss_policy_model {
     uint16_t model;
     bool pinned;
     bool stuck;               /* loaded, with work, and nothing of it can run or is running */
-    bool finishing;           /* all that its requests still need has been sent */
+    bool spare;               /* it runs nothing now: all that its requests still need has been sent,
+                                 or chunks are missing and not on their way */
     uint64_t oldest_order;    /* of the requests that could run; SS_NO_ORDER: none */
     uint64_t oldest_ns;       /* when the oldest of them arrived */
     uint64_t last_used_ns;    /* when a batch of it was last sent, or its load */

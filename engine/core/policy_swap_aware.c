@@ -26,6 +26,9 @@
 /* A request's weight doubles each time it has waited for so many loads of its model. */
 #define AGEING_LOADS 2.0
 
+/* Who is less likely to come within the horizon is not guessed. */
+#define CHANCE_MIN 0.2
+
 static double span_ns(const struct ss_policy_context *context, const uint32_t *pages)
 {
     double longest = 0;
@@ -102,7 +105,7 @@ static bool loads_before(const struct ss_policy_context *context, const struct s
 static bool may_drop(const struct ss_policy_context *context, const struct ss_policy_model *victim,
                      uint64_t claimant_order)
 {
-    if (context->on.price && victim->finishing)
+    if (context->on.price && victim->spare)
         return true;
     if (!ss_policy_lru.may_drop(context, victim, claimant_order))
         return false;
@@ -197,6 +200,8 @@ double ss_policy_guess_worth(const struct ss_policy_context *context,
 {
     double missing_ns = ss_policy_missing_ns(context, model), pages = 0;
     struct prospect prospect = look(context, model, 0);
+    if (prospect.chance < CHANCE_MIN)
+        return 0;
     for (int stage = 0; stage < context->stages; stage++)
         pages += share * model->missing_pages[stage];
     double saved_s =

@@ -54,7 +54,8 @@ static bool may_drop(const struct ss_controller *controller,
     if (index == controller->turn_model)
         return false;
     *view = ss_model_view_of(controller, (uint16_t)index);
-    view->finishing = context->on.price && ss_model_is_finishing(controller, model);
+    view->spare = context->on.price && (!ss_model_is_loaded(controller, model) ||
+                                        ss_model_is_finishing(controller, model));
     if (ss_level_of(claim->order) < SS_LEVEL_OVERDUE)
         return true; /* it is overdue, and its turn: no policy has a say */
     return controller->policy->may_drop(context, view, claim->order);
@@ -110,7 +111,7 @@ static void add_victims(const struct ss_controller *controller, const struct ss_
 
 static bool is_idle(const struct ss_policy_model *view)
 {
-    return view->oldest_order == SS_NO_ORDER || view->finishing;
+    return view->oldest_order == SS_NO_ORDER || view->spare;
 }
 
 /* What the claim lacks now, what is leaving being as good as free. */
