@@ -58,5 +58,7 @@ struct ss_outlook ss_arrivals_within(const struct ss_arrivals *arrivals, uint64_
     double lasts = (mean_ns + idle_ns) / (mean_ns + idle_ns + within_ns);
     double chance = (now - then + PRIOR * (1 - lasts * lasts)) / (now + PRIOR);
     /* After the first, which comes in the middle, they go on at the mean rate. */
-    return (struct ss_outlook){.chance = chance, .count = chance * (1 + within_ns / (2 * mean_ns))};
+    return (struct ss_outlook){.chance = chance,
+                               .count = chance * (1 + within_ns / (2 * mean_ns)),
+                               .usual = within_ns / (within_ns + mean_ns)};
 }

@@ -26,6 +26,7 @@ void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t now_ns);
 struct ss_outlook {
     double chance; /* of at least one request */
     double count;  /* of requests */
+    double usual;  /* the chance at any time, if requests came at random at their mean rate */
 };
 
 /* TYPICAL_NS is the mean gap of a model of the group, for one that has shown none yet. Nothing is

@@ -49,16 +49,19 @@ static uint64_t lead_ns(const struct ss_controller *controller, const struct ss_
     uint64_t rows = (uint64_t)controller->sequences[head].prompt * (model->queued + model->running);
     if (rows > controller->limits.step_tokens_max)
         rows = controller->limits.step_tokens_max;
-    uint64_t step_ns = ss_step_cost_ns(&model->cost[0], rows, rows);
-    return step_ns > controller->stall_max_ns ? step_ns : controller->stall_max_ns;
+    return ss_step_cost_is_known(&model->cost[0]) ? ss_step_cost_ns(&model->cost[0], rows, rows)
+                                                  : controller->stall_max_ns;
 }
 
-/* With patience: requests of resident models that come during the load should pass. */
-static bool may_follow_late(struct ss_controller *controller, const struct ss_model *model)
+/* With patience: requests of resident models that come during the load should pass. OTHERS: such
+ * are there already. */
+static bool may_follow_late(struct ss_controller *controller, const struct ss_model *model,
+                            bool others)
 {
-    uint64_t left_ns = (uint64_t)ss_loading_busy_ns(controller);
+    uint64_t number = controller->loads[model->load].number;
+    uint64_t left_ns = (uint64_t)ss_loading_busy_ns(controller, number);
     uint64_t lead = lead_ns(controller, model);
-    if (left_ns <= lead || !others_may_come(controller, model, (double)left_ns))
+    if (left_ns <= lead || !(others || others_may_come(controller, model, (double)left_ns)))
         return true;
     if (controller->now_ns + left_ns - lead < controller->wake_ns)
         controller->wake_ns = controller->now_ns + left_ns - lead;
@@ -77,8 +80,10 @@ static bool may_follow_load(struct ss_controller *controller, const struct ss_mo
          i = controller->models[i].engaged_next)
         others = &controller->models[i] != model &&
                  could_compute_before(controller, &controller->models[i], load);
+    if (controller->swap_aware.patience)
+        return may_follow_late(controller, model, others);
     if (!others)
-        return !controller->swap_aware.patience || may_follow_late(controller, model);
+        return true;
     uint64_t left_ns = ss_loading_left_ns(controller, model);
     if (left_ns <= controller->stall_max_ns)
         return true;

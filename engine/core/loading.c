@@ -242,16 +242,37 @@ bool ss_loading_cancel(struct ss_controller *controller, uint32_t at)
     return true;
 }
 
-double ss_loading_busy_ns(const struct ss_controller *controller)
+/* How much of the chunk that is on its way to a stage may have moved since the last report. */
+static double moved_ns(const struct ss_controller *controller, const struct ss_load *load,
+                       uint16_t stage)
+{
+    const struct ss_load_part *part = &load->parts[stage];
+    uint16_t chunk = part->chunks[part->ready];
+    double since_ns = (double)(controller->now_ns - part->ready_ns);
+    double chunk_ns = (double)controller->models[load->model].chunks[stage][chunk].bytes *
+                      controller->byte_ns[stage];
+    return since_ns < chunk_ns ? since_ns : chunk_ns;
+}
+
+double ss_loading_busy_ns(const struct ss_controller *controller, uint64_t number)
 {
     double longest_ns = 0;
-    for (int stage = 0; controller->loads_now > 0 && stage < controller->pp; stage++) {
+    for (uint16_t stage = 0; controller->loads_now > 0 && stage < controller->pp; stage++) {
+        const struct ss_load *first = 0;
         uint64_t bytes = 0;
-        for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
-            if (controller->loads[i].number != 0 && !controller->loads[i].guess)
-                bytes += controller->loads[i].parts[stage].bytes_left;
-        if ((double)bytes * controller->byte_ns[stage] > longest_ns)
-            longest_ns = (double)bytes * controller->byte_ns[stage];
+        for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++) {
+            const struct ss_load *load = &controller->loads[i];
+            if (load->number == 0 || load->number > number || load->guess ||
+                load->parts[stage].bytes_left == 0)
+                continue;
+            bytes += load->parts[stage].bytes_left;
+            if (!first || load->number < first->number)
+                first = load;
+        }
+        double busy_ns = (double)bytes * controller->byte_ns[stage];
+        if (first)
+            busy_ns -= moved_ns(controller, first, stage);
+        longest_ns = busy_ns > longest_ns ? busy_ns : longest_ns;
     }
     return longest_ns;
 }

@@ -23,8 +23,9 @@ bool ss_loading_drop(struct ss_controller *controller, uint16_t model, const uin
 /* Asks the ranks to stop a load. False where no entry can be sent now. */
 bool ss_loading_cancel(struct ss_controller *controller, uint32_t load);
 
-/* How long the links will be busy with the loads that were ordered. */
-double ss_loading_busy_ns(const struct ss_controller *controller);
+/* How long the links will be busy with the loads that were ordered, guesses left out, until load
+ * NUMBER is over. */
+double ss_loading_busy_ns(const struct ss_controller *controller, uint64_t number);
 
 /* How long until all of the model's chunks are there, by what ranks reported; UINT64_MAX: unknown.
  */

@@ -26,15 +26,15 @@ struct ss_policy_context {
 struct ss_policy_model {
     uint16_t model;
     bool pinned;
-    bool stuck;               /* loaded, with work, and nothing of it can run or is running */
-    bool spare;               /* it runs nothing now: all that its requests still need has been sent,
-                                 or chunks are missing and not on their way */
-    uint64_t oldest_order;    /* of the requests that could run; SS_NO_ORDER: none */
-    uint64_t oldest_ns;       /* when the oldest of them arrived */
-    uint64_t last_used_ns;    /* when a batch of it was last sent, or its load */
-    uint64_t last_turn;       /* rank of its latest batch among all batches */
-    uint64_t loaded_ns;       /* when its latest load ended */
-    uint64_t load_ns;         /* how long that took */
+    bool stuck;            /* loaded, with work, and nothing of it can run or is running */
+    bool spare;            /* it runs nothing now: all that its requests still need has been sent,
+                              or chunks are missing and not on their way */
+    uint64_t oldest_order; /* of the requests that could run; SS_NO_ORDER: none */
+    uint64_t oldest_ns;    /* when the oldest of them arrived */
+    uint64_t last_used_ns; /* when a batch of it was last sent, or its load */
+    uint64_t last_turn;    /* rank of its latest batch among all batches */
+    uint64_t loaded_ns;    /* when its latest load ended */
+    uint64_t load_ns;      /* how long that took */
     uint64_t batches_of_stay; /* completed since it was loaded */
     uint32_t batches_in_flight;
     uint32_t missing_pages[SS_STAGES_MAX], resident_pages[SS_STAGES_MAX];

@@ -26,8 +26,11 @@
 /* A request's weight doubles each time it has waited for so many loads of its model. */
 #define AGEING_LOADS 2.0
 
+/* Nor who is not so much likelier to come now than at any time: that would be a guess about noise.
+ */
+#define NEWS_MIN 1.8
 /* Who is less likely to come within the horizon is not guessed. */
-#define CHANCE_MIN 0.2
+#define CHANCE_MIN 0.3
 
 static double span_ns(const struct ss_policy_context *context, const uint32_t *pages)
 {
@@ -54,7 +57,7 @@ static double whole_ns(const struct ss_policy_context *context, const struct ss_
 
 /* How a model's absence is judged. */
 struct prospect {
-    double waiting, link_s, rate_per_s, chance, hidden_s;
+    double waiting, link_s, rate_per_s, chance, usual, hidden_s;
 };
 
 static struct prospect look(const struct ss_policy_context *context,
@@ -69,6 +72,7 @@ static struct prospect look(const struct ss_policy_context *context,
                              .link_s = link_ns / SS_NS_PER_S,
                              .rate_per_s = near.count / near_ns * SS_NS_PER_S,
                              .chance = far.chance,
+                             .usual = far.usual,
                              .hidden_s = (double)model->hidden_ns / SS_NS_PER_S};
 }
 
@@ -200,7 +204,7 @@ double ss_policy_guess_worth(const struct ss_policy_context *context,
 {
     double missing_ns = ss_policy_missing_ns(context, model), pages = 0;
     struct prospect prospect = look(context, model, 0);
-    if (prospect.chance < CHANCE_MIN)
+    if (prospect.chance < CHANCE_MIN || prospect.chance < NEWS_MIN * prospect.usual)
         return 0;
     for (int stage = 0; stage < context->stages; stage++)
         pages += share * model->missing_pages[stage];

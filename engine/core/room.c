@@ -120,7 +120,8 @@ static struct ss_policy_claim lack_of(const struct ss_controller *controller,
                                       const struct ss_claim *claim)
 {
     struct ss_policy_claim lack = {.order = claim->order,
-                                   .link_ns = claim->link_ns + ss_loading_busy_ns(controller)};
+                                   .link_ns =
+                                       claim->link_ns + ss_loading_busy_ns(controller, UINT64_MAX)};
     if (claim->for_load) {
         struct ss_policy_model claimant = ss_model_view_of(controller, claim->model);
         lack.link_ns += ss_policy_missing_ns(context, &claimant);
