@@ -22,16 +22,21 @@ const char *argp_program_version = "swapsim " SS_VERSION;
 
 static const char doc[] =
     "Simulate a server under a workload: the same controller, ranks in virtual time.\v"
-    "The config is an ordinary server's (configs/README.md) that names a profile of its machine\n"
-    "(configs/profiles/README.md); no weights are made. The workload says who asks for what, when\n"
-    "(configs/workloads/README.md). The same config, workload and seed give the same files.\n"
+    "The config is an ordinary server's (configs/README.md) that names a profile of\n"
+    "its machine (configs/profiles); no weights are made. The workload says who\n"
+    "asks for what, when (configs/workloads). The same config, workload and seed\n"
+    "give the same files, to the byte:\n"
     "\n"
-    "  swapsim --config configs/sim/llm.yaml --workload configs/workloads/zipf-50.yaml\n"
+    "  summary.json   latencies, loads, bytes, rates\n"
+    "  requests.csv   a line for each request\n"
+    "  wall.json      how fast the simulation was (not the same each time)\n"
     "\n"
-    "--out writes summary.json, requests.csv and wall.json (how fast the simulation was).\n"
+    "For example:\n"
+    "  swapsim --config configs/simulate.yaml --out out/sim \\\n"
+    "    --workload configs/workloads/computron-1-1-1.yaml --cv 4\n"
     "\n"
-    "Exit status: 0 when all was simulated, 1 after a broken promise (its seed and the command\n"
-    "that replays it are printed), 2 for files that are wrong.";
+    "Exit status: 0 when all was simulated; 1 after a broken promise, with the seed\n"
+    "and the command that replays it; 2 for files that are wrong.";
 
 enum { KEY_SLO = 256, KEY_CV, KEY_RATE, KEY_DURATION, KEY_BOUND, KEY_CHECK, KEY_QUIET };
 

@@ -11,14 +11,30 @@ static double seconds(uint64_t ns)
     return (double)ns / 1e9;
 }
 
-static void write_times(FILE *file, const char *name, struct ss_histogram *histogram,
-                        const char *indent)
+/* TEXT in quotes, as JSON has them. */
+static void write_text(FILE *file, const char *text)
+{
+    fputc('"', file);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(file, "\\%c", c);
+        else if (c < 0x20)
+            fprintf(file, "\\u%04x", c);
+        else
+            fputc(c, file);
+    }
+    fputc('"', file);
+}
+
+/* One object, without what separates it from the next. */
+static void write_times(FILE *file, const char *name, struct ss_histogram *histogram)
 {
     fprintf(file,
-            "%s\"%s\": {\"count\": %" PRIu64
+            "\"%s\": {\"count\": %" PRIu64
             ", \"mean\": %.9f, \"p50\": %.9f, \"p90\": %.9f, \"p99\": %.9f, \"p999\": %.9f, "
-            "\"max\": %.9f},\n",
-            indent, name, histogram->count, ss_histogram_mean_ns(histogram) / 1e9,
+            "\"max\": %.9f}",
+            name, histogram->count, ss_histogram_mean_ns(histogram) / 1e9,
             seconds(ss_histogram_quantile_ns(histogram, 0.5)),
             seconds(ss_histogram_quantile_ns(histogram, 0.9)),
             seconds(ss_histogram_quantile_ns(histogram, 0.99)),
@@ -38,18 +54,23 @@ static void write_reasons(FILE *file, const char *name, const uint64_t counts[SS
     fprintf(file, "},\n");
 }
 
+/* Of classes that were asked for. */
 static void write_classes(FILE *file, struct ss_metrics *metrics)
 {
     static const char *const names[SS_CLASSES] = {"realtime", "normal", "batch"};
-    char indented[64];
-    fprintf(file, "  \"classes\": {\n");
+    const char *separator = "";
+    fprintf(file, "  \"classes\": {");
     for (int class = 0; class < SS_CLASSES; class ++) {
-        snprintf(indented, sizeof indented, "%s_latency_s", names[class]);
-        write_times(file, indented, &metrics->class_latency[class], "    ");
-        snprintf(indented, sizeof indented, "%s_first_token_s", names[class]);
-        write_times(file, indented, &metrics->class_first_token[class], "    ");
+        if (metrics->class_latency[class].count == 0)
+            continue;
+        fprintf(file, "%s\n    \"%s\": {\n      ", separator, names[class]);
+        write_times(file, "latency_s", &metrics->class_latency[class]);
+        fprintf(file, ",\n      ");
+        write_times(file, "first_token_s", &metrics->class_first_token[class]);
+        fprintf(file, "\n    }");
+        separator = ",";
     }
-    fprintf(file, "    \"slo_factor\": %g\n  },\n", metrics->slo_factor);
+    fprintf(file, "\n  },\n");
 }
 
 static void write_models(FILE *file, const struct ss_metrics *metrics, double duration_s)
@@ -118,25 +139,30 @@ void ss_write_summary(FILE *file, const struct ss_run_options *options, struct s
     uint64_t duration_ns = options->workload->duration_ns;
     double arrivals_s = seconds(duration_ns ? duration_ns : totals->end_ns);
     double end_s = seconds(metrics->last_end_ns);
-    fprintf(file,
-            "{\n  \"config\": \"%s\",\n  \"workload\": \"%s\",\n  \"seed\": %" PRIu64
-            ",\n  \"groups\": %u,\n  \"policy\": \"%s\",\n",
-            options->catalog->config->path, options->workload->path, options->seed, options->groups,
-            options->catalog->config->policy);
+    fprintf(file, "{\n  \"config\": ");
+    write_text(file, options->catalog->config->path);
+    fprintf(file, ",\n  \"workload\": ");
+    write_text(file, options->workload->path);
+    fprintf(file, ",\n  \"seed\": %" PRIu64 ",\n  \"groups\": %u,\n  \"policy\": \"%s\",\n",
+            options->seed, options->groups, options->catalog->config->policy);
     fprintf(file,
             "  \"requests\": %" PRIu64 ",\n  \"answered\": %" PRIu64 ",\n  \"cold\": %" PRIu64
             ",\n",
             metrics->arrivals, metrics->answered, metrics->cold);
     write_reasons(file, "ended", metrics->ends);
     write_reasons(file, "refused", metrics->refusals);
-    write_times(file, "latency_s", &metrics->latency, "  ");
-    write_times(file, "first_token_s", &metrics->first_token, "  ");
+    fprintf(file, "  ");
+    write_times(file, "latency_s", &metrics->latency);
+    fprintf(file, ",\n  ");
+    write_times(file, "first_token_s", &metrics->first_token);
+    fprintf(file, ",\n");
     write_classes(file, metrics);
     fprintf(file,
-            "  \"slo_attainment\": %.9f,\n  \"end_s\": %.9f,\n  \"requests_per_s\": %.6f,\n  "
+            "  \"slo_factor\": %g,\n  \"slo_attainment\": %.9f,\n  \"end_s\": %.9f,\n  "
+            "\"requests_per_s\": %.6f,\n  "
             "\"tokens\": %" PRIu64 ",\n  \"tokens_per_s\": %.6f,\n  \"requests_at_once\": %" PRIu64
             ",\n",
-            share(metrics->in_time, metrics->arrivals), end_s,
+            metrics->slo_factor, share(metrics->in_time, metrics->arrivals), end_s,
             end_s > 0 ? (double)metrics->answered / end_s : 0, metrics->tokens,
             end_s > 0 ? (double)metrics->tokens / end_s : 0, totals->live_max);
     write_work(file, totals);

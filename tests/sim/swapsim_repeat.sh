@@ -28,6 +28,16 @@ same a/summary.json b/summary.json
 same a/requests.csv b/requests.csv
 differ a/requests.csv c/requests.csv
 
+python3 -c '
+import json, sys
+summary, wall = json.load(open(sys.argv[1])), json.load(open(sys.argv[2]))
+rows = open(sys.argv[3]).read().splitlines()
+assert summary["requests"] == summary["answered"] == len(rows) - 1 > 20
+assert sum(model["requests"] for model in summary["models"]) == summary["requests"]
+assert sum(of["latency_s"]["count"] for of in summary["classes"].values()) == len(rows) - 1
+assert wall["wall_s"] > 0
+' "$out/a/summary.json" "$out/a/wall.json" "$out/a/requests.csv"
+
 printf 'streams:\n- replay: {csv: arrivals.csv}\n' > "$out/replay.yaml"
 run d --workload "$out/replay.yaml" --arrivals "$out/again.csv"
 same arrivals.csv again.csv
