@@ -92,9 +92,9 @@ void ss_control_advance(struct ss_controller *controller)
         else if (is_resident(controller, &controller->models[control->model]))
             finish(controller, control, true);
     }
-    for (uint32_t i = controller->first_active, next; i != SS_NONE; i = next) {
+    for (uint32_t i = controller->first_engaged, next; i != SS_NONE; i = next) {
         struct ss_model *model = &controller->models[i];
-        next = model->active_next;
+        next = model->engaged_next;
         if (model->wanted_order == SS_NO_ORDER || !is_resident(controller, model))
             continue;
         model->wanted_order = SS_NO_ORDER;
