@@ -63,41 +63,40 @@ struct ss_list {
     uint32_t first, last, count;
 };
 
+/* First what decisions look at of every model that waits, close together. */
 struct ss_model {
-    const char *name;
-    uint32_t chunk_count[SS_STAGES_MAX];
-    struct ss_chunk *chunks[SS_STAGES_MAX];
-    uint32_t block_pages[SS_STAGES_MAX];
-    uint32_t context_max, batch_max;
-    bool pinned;
-    struct ss_step_cost cost[SS_STAGES_MAX];
-    bool cost_is_learnt; /* it was not given */
-
-    uint32_t chunks_in[SS_CHUNK_STATES]; /* over all stages */
-    uint64_t bytes_in[SS_CHUNK_STATES];  /* one rank of each stage */
-    uint32_t pages_in[SS_STAGES_MAX][SS_CHUNK_STATES];
-
-    struct ss_list queue[SS_CLASSES]; /* SS_SEQUENCE_QUEUED, by age */
-    struct ss_list live[SS_CLASSES];  /* with a slot and unanswered, by age; all older than those in
-                                         the queue of their class */
-    uint32_t queued, running;         /* in all queues, in all live lists */
-    uint64_t wanted_order; /* an operator's load, or a pinned model at start; else SS_NO_ORDER */
-    bool drop_wanted;
-
-    uint32_t load;        /* its load's place, or SS_NONE */
-    uint64_t stay_number; /* the number of its latest load */
-    uint64_t loaded_ns, load_ns, last_used_ns, last_turn, batches_of_stay;
-    uint64_t last_batch_ns, turn_taken_ns, turn_ended_ns; /* overdue.h */
-    uint64_t largest_bytes;                               /* of its shards */
-    uint32_t flights;                                     /* batches in flight */
-    bool stuck;            /* its last turn found nothing to run, and nothing of it runs */
-    uint64_t passed_round; /* in which it was found to have nothing to send */
-
     uint32_t active_next, active_previous;     /* has requests or is wanted */
     uint32_t resident_next, resident_previous; /* has a chunk that is not absent */
     uint32_t recent_next, recent_previous;     /* had a request; the latest first */
     uint32_t engaged_next, engaged_previous; /* has sequences with a slot, or work and all chunks */
     bool active, listed, engaged;
+    bool pinned, drop_wanted;
+    bool stuck;    /* its last turn found nothing to run, and nothing of it runs */
+    uint32_t load; /* its load's place, or SS_NONE */
+    uint32_t chunks_in[SS_CHUNK_STATES]; /* over all stages */
+    struct ss_list queue[SS_CLASSES];    /* SS_SEQUENCE_QUEUED, by age */
+    struct ss_list live[SS_CLASSES]; /* with a slot and unanswered, by age; all older than those in
+                                        the queue of their class */
+    uint32_t queued, running;        /* in all queues, in all live lists */
+    uint64_t wanted_order; /* an operator's load, or a pinned model at start; else SS_NO_ORDER */
+
+    uint64_t stay_number; /* the number of its latest load */
+    uint64_t loaded_ns, load_ns, last_used_ns, last_turn, batches_of_stay;
+    uint64_t last_batch_ns, turn_taken_ns, turn_ended_ns; /* overdue.h */
+    uint64_t largest_bytes;                               /* of its shards */
+    uint32_t flights;                                     /* batches in flight */
+    uint64_t passed_round; /* in which it was found to have nothing to send */
+
+    uint32_t pages_in[SS_STAGES_MAX][SS_CHUNK_STATES];
+    struct ss_step_cost cost[SS_STAGES_MAX];
+    bool cost_is_learnt; /* it was not given */
+
+    const char *name;
+    uint32_t chunk_count[SS_STAGES_MAX];
+    struct ss_chunk *chunks[SS_STAGES_MAX];
+    uint64_t bytes_in[SS_CHUNK_STATES]; /* one rank of each stage */
+    uint32_t block_pages[SS_STAGES_MAX];
+    uint32_t context_max, batch_max;
     uint64_t answered, tokens, loads, drops;
     struct ss_arrivals arrivals;
     uint64_t guessed_bytes; /* loaded on a guess that no request has borne out yet; one rank of each
