@@ -235,7 +235,7 @@ struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, 
     view.model = index;
     view.pinned = model->pinned;
     view.stuck = model->flights == 0 && (parted || model->stuck);
-    view.finishing = false;
+    view.spare = false;
     view.oldest_order = precedence_by(controller, model, head);
     view.oldest_ns = head == SS_NONE ? controller->now_ns : controller->sequences[head].arrived_ns;
     view.last_used_ns = model->last_used_ns;
