@@ -20,24 +20,26 @@ static const char *bytes_text(uint64_t bytes, char text[32])
     return text;
 }
 
-/* What models that are never dropped leave of a rank's pool to model INDEX. */
-static uint64_t pinned_beside(const struct ss_catalog *catalog, int index, int stage)
+/* What models that are never dropped take of a rank's pool. */
+static uint64_t pinned_bytes(const struct ss_catalog *catalog, int stage)
 {
     uint64_t bytes = 0;
     for (int i = 0; i < catalog->model_count; i++)
-        if (i != index && catalog->models[i].config->pin)
+        if (catalog->models[i].config->pin)
             bytes += ss_catalog_shard_bytes(catalog, i, stage);
     return bytes;
 }
 
-static bool fits(const struct ss_catalog *catalog, int index, int stage, FILE *mistakes)
+/* PINNED: as above; what the model itself takes of it is its shard. */
+static bool fits(const struct ss_catalog *catalog, int index, int stage, uint64_t pinned,
+                 FILE *mistakes)
 {
     const struct ss_config *config = catalog->config;
-    char need[32], shard[32], sequence[32], pinned[32], pool[32];
+    char need[32], shard[32], sequence[32], beside[32], pool[32];
     uint64_t shard_bytes = ss_catalog_shard_bytes(catalog, index, stage);
     uint64_t sequence_bytes = ss_catalog_sequence_bytes(catalog, index, stage);
-    uint64_t pinned_bytes = pinned_beside(catalog, index, stage);
-    uint64_t sum = shard_bytes + sequence_bytes + pinned_bytes;
+    uint64_t pinned_beside = pinned - (config->models[index].pin ? shard_bytes : 0);
+    uint64_t sum = shard_bytes + sequence_bytes + pinned_beside;
     if (sum <= config->device.pool_bytes)
         return true;
     fprintf(mistakes,
@@ -46,7 +48,7 @@ static bool fits(const struct ss_catalog *catalog, int index, int stage, FILE *m
             config->path, config->models[index].line, config->models[index].name, stage,
             bytes_text(sum, need), bytes_text(shard_bytes, shard),
             catalog->models[index].context_max, bytes_text(sequence_bytes, sequence),
-            bytes_text(pinned_bytes, pinned), bytes_text(config->device.pool_bytes, pool));
+            bytes_text(pinned_beside, beside), bytes_text(config->device.pool_bytes, pool));
     return false;
 }
 
@@ -79,10 +81,13 @@ static enum ss_status check_arena(const struct ss_catalog *catalog, FILE *mistak
 
 enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes)
 {
+    uint64_t pinned[SS_STAGES_MAX];
     int wrong = 0;
+    for (int stage = 0; stage < catalog->pp; stage++)
+        pinned[stage] = pinned_bytes(catalog, stage);
     for (int i = 0; i < catalog->model_count; i++)
         for (int stage = 0; stage < catalog->pp; stage++)
-            wrong += !fits(catalog, i, stage, mistakes);
+            wrong += !fits(catalog, i, stage, pinned[stage], mistakes);
     if (wrong)
         return ss_fail(
             SS_INVALID,

@@ -19,12 +19,8 @@ void ss_process_begin(struct ss_process_stream *stream, uint32_t index, uint32_t
                                    .at_s = (double)from->from_ns / NS};
     if (from->kind == SS_ARRIVE_GAMMA || from->kind == SS_ARRIVE_POISSON)
         process->rate = from->rates.items[from->rates.count > 1 ? index : 0];
-    if (from->kind == SS_ARRIVE_ZIPF) {
-        double sum = 0;
-        for (uint32_t i = 1; i <= stream->model_count; i++)
-            sum += pow((double)i, -from->skew);
-        process->rate = from->rate * pow((double)index + 1, -from->skew) / sum;
-    }
+    if (from->kind == SS_ARRIVE_ZIPF)
+        process->rate = from->rate * pow((double)index + 1, -from->skew) / stream->share_sum;
     if (from->kind != SS_ARRIVE_MMPP)
         return;
     double whole = 0, drawn;

@@ -17,7 +17,8 @@ struct ss_process_stream {
     const struct ss_arrival_stream *stream;
     uint32_t *models; /* selected, in order; owned */
     uint32_t model_count;
-    double *shares; /* trace: cumulative, the last is 1; owned */
+    double share_sum; /* of 1 / k^skew */
+    double *shares;   /* trace: cumulative, the last is 1; owned */
     struct ss_trace *trace;
     uint64_t end_ns;          /* no arrivals from then on */
     const char *const *names; /* of all models */

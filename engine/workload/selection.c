@@ -103,6 +103,8 @@ enum ss_status ss_process_stream_open(const struct ss_workload *workload, int in
                          "%s:%d: found %d rates, expected one, or one for each of %u "
                          "models",
                          workload->path, stream->line, (int)stream->rates.count, of.model_count);
+    for (uint32_t i = 1; !status && i <= of.model_count; i++)
+        of.share_sum += pow((double)i, -stream->skew);
     if (!status && stream->kind == SS_ARRIVE_TRACE)
         status = set_shares(&of);
     if (!status && stream->kind == SS_ARRIVE_REPLAY)
