@@ -30,6 +30,11 @@ def _where(results: Results) -> str:
     return str(next(row["device"] for (name, _), row in results.rows.items() if name == "ceiling"))
 
 
+def _ideal_name(results: Results) -> str:
+    rate = "the link's set rate" if results.device == "cpu" else "bare copies"
+    return f"ideal: {rate}"
+
+
 def _names(results: Results, enough: int) -> list[str]:
     """The series that at least ENOUGH layouts have."""
     return [
@@ -62,7 +67,7 @@ def bars(results: Results, path: Path) -> None:
         ideal = results.ideal(layout)
         if ideal:
             axes.plot([at - WIDTH / 2, at + WIDTH / 2], [ideal, ideal], color=INK, linewidth=1.4,
-                      linestyle=(0, (4, 2)), label="ideal: bare copies" if at == 0 else None)  # fmt: skip
+                      linestyle=(0, (4, 2)), label=_ideal_name(results) if at == 0 else None)  # fmt: skip
     axes.set_xticks(range(len(results.layouts)), [_label(layout) for layout in results.layouts])
     axes.set_xlabel("(tp, pp)")
     axes.set_ylabel("response, seconds")
