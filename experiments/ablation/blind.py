@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from rows import GIB_OF_KV, GIB_OF_MODEL, Row
+from rows import GIB_OF_MODEL, Row
 
 STEP_S = 0.005
 GIB_OF_WEIGHTS = {"opt-13b": 24.4 / 4, "opt-6.7b": 12.8 / 4}  # a rank's mean share
@@ -104,7 +104,7 @@ def blind_sum(row: Row, arrivals: Sequence[tuple[float, str]], bound: dict[str, 
     load, count = bound["load_mean_s"], len(arrivals)
     hidden = bound["first_mean_s"] - bound["loads_mean_s"]
     keep = max(0.0, 1 - hidden / load)
-    pool = row.room * GIB_OF_MODEL[row.shape] + GIB_OF_KV
+    pool = row.room * GIB_OF_MODEL[row.shape] + row.kv
     missing = waits(row, arrivals, keep, pool / GIB_OF_WEIGHTS[row.shape])
     if math.isnan(missing):
         return bound["mean_s"] * count

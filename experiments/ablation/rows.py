@@ -1,7 +1,7 @@
 """The rows: which models on which pool, and who asks for what, when.
 
 All are the OPT-13B shape on 4 GPUs, (2,2), where no other is named, and 6.25 GiB of pool a model and
-rank; half a GiB more is for the KV cache.
+rank, besides what is for the KV cache.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ PROFILES = {"H200": "h200-x4", "A100": "a100-x4"}
 # The A100's profile loses 200 us a copy: larger ones lose less.
 DEVICES: dict[str, dict[str, Any]] = {"H200": {}, "A100": {"piece": "64MiB"}}
 GIB_OF_MODEL = {"opt-13b": 6.25, "opt-6.7b": 3.25}
-GIB_OF_KV = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Row:
     context: int = 64
     duration: str = "30s"
     lengths: dict[str, Any] = field(default_factory=dict)
+    kv: float = 0.5  # GiB of pool for the KV cache, on each rank
 
     def config(self, profile: str, variant: dict[str, Any]) -> dict[str, Any]:
         """A server's config; the variant's keys go on top."""
@@ -40,7 +40,7 @@ class Row:
             emulate["models"] = limits["loads_in_flight"] = self.room
             device = {"piece": "20MiB"}
             places += 1
-        pool = places * GIB_OF_MODEL[self.shape] + GIB_OF_KV
+        pool = places * GIB_OF_MODEL[self.shape] + self.kv
         return {
             "group": {"tp": 2, "pp": 2},
             "device": {"kind": "cuda", "pool": f"{pool}GiB", **device},
@@ -130,6 +130,7 @@ def others() -> list[Row]:
             context=1536,
             duration="60s",
             lengths=lengths,
+            kv=3,
         ),
     ]
 
