@@ -11,7 +11,7 @@
 #define ROUNDS_MIN     100
 #define ROUNDS_MAX     3000
 #define STEP_FIRST     1.0 /* of a price, in seconds of waiting per second of link or pool */
-#define STEP_LAST      0.02
+#define STEP_LAST      0.002
 #define NOT_LOADED     (-2)
 
 /* One model's uses as running sums by cell: of those that have arrived in cell C or before, and of
