@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/base/log.h"
+#include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "engine/swapsim/output.h"
 
@@ -262,8 +262,9 @@ static enum ss_status simulate(const struct arguments *arguments, const struct s
 static enum ss_status read_all(const struct arguments *arguments, struct ss_config **config,
                                struct ss_catalog **catalog, struct ss_workload **workload)
 {
-    enum ss_status status = ss_config_read(arguments->config, stderr, config);
+    /* Where both fail, the config's failure is said last; the mistakes of both are out by then. */
     enum ss_status other = ss_workload_read(arguments->workload, stderr, workload);
+    enum ss_status status = ss_config_read(arguments->config, stderr, config);
     if (!status)
         status = ss_catalog_open(*config, stderr, catalog);
     if (!status)
@@ -273,9 +274,14 @@ static enum ss_status read_all(const struct arguments *arguments, struct ss_conf
                          "%s: found no profile, expected the key profile with a file such as "
                          "profiles/h200-x4.yaml",
                          arguments->config);
-    if (!status && other)
-        return ss_fail(other, "%s: not read", arguments->workload);
-    return status;
+    return status ? status : other;
+}
+
+static int code_of(enum ss_status status)
+{
+    if (status == SS_OK)
+        return EXIT_SUCCESS;
+    return status == SS_INTERNAL || status == SS_NO_MEMORY ? EXIT_FAILURE : EXIT_CONFIG;
 }
 
 int main(int argc, char **argv)
@@ -285,10 +291,14 @@ int main(int argc, char **argv)
     struct ss_config *config = 0;
     struct ss_catalog *catalog = 0;
     struct ss_workload *workload = 0;
-    int code = EXIT_CONFIG;
     argp_err_exit_status = EXIT_CONFIG;
     argp_parse(&argp, argc, argv, 0, 0, &arguments);
     note_command(argc, argv, arguments.seed);
+    const char *fault = getenv("SWAPSERVE_FAULT"); /* planted by a test */
+    if (fault && !ss_fault_arm_text(fault)) {
+        fprintf(stderr, "SWAPSERVE_FAULT: found %s, expected alloc:N or file:N\n", fault);
+        return EXIT_CONFIG;
+    }
     signal(SIGABRT, say_replay);
     signal(SIGSEGV, say_replay);
     enum ss_status status = read_all(&arguments, &config, &catalog, &workload);
@@ -297,11 +307,11 @@ int main(int argc, char **argv)
         if (arguments.cv >= 0)
             ss_workload_set_cv(workload, arguments.cv);
         status = simulate(&arguments, catalog, workload);
-        code = status == SS_OK ? EXIT_SUCCESS : status == SS_INVALID ? EXIT_CONFIG : EXIT_FAILURE;
     }
+    int code = code_of(status);
     if (status)
         fprintf(stderr, "swapsim: %s\n", ss_status_message());
-    if (status && code == EXIT_FAILURE)
+    if (code == EXIT_FAILURE)
         fprintf(stderr, "seed %" PRIu64 "; replay: %s\n", arguments.seed, replay);
     ss_workload_destroy(workload);
     ss_catalog_close(catalog);

@@ -50,6 +50,22 @@ run g --workload configs/workloads/turns.yaml
 [ "$(wc -l < "$out/g/requests.csv")" -eq 101 ]
 [ "$(grep -c ',length$' "$out/g/requests.csv")" -eq 100 ]
 
+# Allocations that fail before, while and after the run begins: an error with the command that
+# replays it, until a run has fewer of them.
+nth=1
+failures=0
+while :; do
+  status=0
+  SWAPSERVE_FAULT=alloc:$nth "$swapsim" --config configs/simulate.yaml --workload $mixed \
+    > "$out/said" 2>&1 || status=$?
+  [ "$status" -ne 0 ] || break
+  grep -q "replay: .*--workload $mixed --seed 1\$" "$out/said" ||
+    { echo "alloc:$nth: status $status, no command to replay it"; cat "$out/said"; exit 1; }
+  failures=$((failures + 1))
+  nth=$((nth * 3 / 2 + 1))
+done
+[ "$failures" -gt 8 ] || { echo "only $failures failures"; exit 1; }
+
 refused "--config FILE and --workload FILE are required" --config configs/simulate.yaml
 refused "--groups: found 0, expected an integer from 1" --groups 0
 refused "found no profile" --config configs/h200-opt13b.yaml --workload $mixed
