@@ -10,7 +10,8 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
   add_test(NAME fuzz_entry COMMAND fuzz_entry -max_total_time=10 -max_len=4096 -verbosity=0)
 endif()
 
-foreach(test core_page_map core_pool core_policy core_controller core_room core_watch)
+foreach(test core_classes core_controller core_overdue core_page_map core_policy core_pool core_room
+    core_steps core_watch)
   ss_unit_test(${test} ss_core)
 endforeach()
 

@@ -261,11 +261,11 @@ static void send(struct ss_controller *controller, struct batch *batch)
     ss_class_share_step(
         controller, (enum ss_class) class, batch->model,
         ss_step_bound_ns(controller, &controller->models[batch->model], &batch->load), gets_on);
-    ss_overdue_served(controller, batch->model, gets_on);
     flight->model = batch->model;
     flight->load = batch->load;
     flight->decodes_only = batch->slices == 0;
     ss_flight_start(controller, flight, entry->number);
+    ss_overdue_served(controller, batch->model, gets_on);
 }
 
 bool ss_compose_batch(struct ss_controller *controller, uint16_t index, uint32_t sequences_max,

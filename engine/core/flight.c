@@ -1,6 +1,7 @@
 #include "engine/core/flight.h"
 
 #include "engine/core/ending.h"
+#include "engine/core/overdue.h"
 #include "engine/core/step_bound.h"
 #include "engine/core/watch.h"
 
@@ -75,6 +76,7 @@ static void release_if_over(struct ss_controller *controller, struct ss_flight *
         model->batches_of_stay++;
     flight->number = 0;
     controller->flights_now--;
+    ss_overdue_step_over(controller, flight->model);
 }
 
 bool ss_flight_done(struct ss_controller *controller, const struct ss_report *report)

@@ -18,7 +18,7 @@ static uint64_t overdue_at(const struct ss_controller *controller, const struct 
         if (oldest != SS_NONE && controller->sequences[oldest].arrived_ns < since_ns)
             since_ns = controller->sequences[oldest].arrived_ns;
     }
-    if (model->running > 0 && model->last_batch_ns < since_ns)
+    if (model->running > 0 && model->flights == 0 && model->last_batch_ns < since_ns)
         since_ns = model->last_batch_ns;
     uint64_t at_ns = later(since_ns, controller->limits.overdue_ns);
     return at_ns <= model->turn_taken_ns ? model->turn_ended_ns : at_ns;
@@ -96,9 +96,14 @@ void ss_overdue_decide(struct ss_controller *controller)
         controller->wake_ns = next_ns;
 }
 
-void ss_overdue_served(struct ss_controller *controller, uint16_t index, bool gets_on)
+void ss_overdue_step_over(struct ss_controller *controller, uint16_t index)
 {
     controller->models[index].last_batch_ns = controller->now_ns;
+    ss_overdue_note(controller, index);
+}
+
+void ss_overdue_served(struct ss_controller *controller, uint16_t index, bool gets_on)
+{
     if (index == controller->turn_model) {
         if (controller->turn_began_ns == UINT64_MAX) {
             controller->turn_began_ns = controller->now_ns;

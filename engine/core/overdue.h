@@ -24,6 +24,9 @@ void ss_overdue_decide(struct ss_controller *controller);
 /* A batch of the model was sent; GETS_ON: it begins a request or generates a token. */
 void ss_overdue_served(struct ss_controller *controller, uint16_t model, bool gets_on);
 
+/* A batch of the model is over. */
+void ss_overdue_step_over(struct ss_controller *controller, uint16_t model);
+
 /* The request waits for its first step, and has waited too long. */
 bool ss_overdue_is(const struct ss_controller *controller, const struct ss_sequence *sequence);
 

@@ -1,0 +1,144 @@
+/* Realtime, normal, batch: who goes first, what makes room, what is left to others. */
+#include "tests/unit/controller_bench.h"
+
+TestSuite(core_classes, .init = setup, .fini = teardown, .timeout = 20);
+
+/* A and B are resident; request 10 of A, of the class batch, generates for long, with two steps
+ * queued. */
+static void run_batch(void)
+{
+    open_controller();
+    warm(0, 1);
+    warm(1, 2);
+    arrive_as(SS_CLASS_BATCH, 10, 0, 4, 12);
+}
+
+/* Ends the older of the two steps that are queued. */
+static void end_step(void)
+{
+    for (uint32_t i = 0; i < log_count; i++)
+        if (log_entries[i].kind == SS_ENTRY_BATCH && !log_entries[i].answered) {
+            answer(&log_entries[i]);
+            return;
+        }
+    cr_assert(false, "no step is queued");
+}
+
+Test(core_classes, a_realtime_request_has_the_next_step_of_its_model)
+{
+    run_batch();
+    arrive_as(SS_CLASS_REALTIME, 11, 0, 3, 2);
+    cr_assert_null(sent(SS_ENTRY_BATCH, 0), "two steps are queued");
+    end_step();
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 11);
+}
+
+Test(core_classes, a_realtime_request_has_the_next_step_before_another_model)
+{
+    run_batch();
+    arrive_as(SS_CLASS_BATCH, 12, 0, 4, 12);
+    arrive_as(SS_CLASS_NORMAL, 13, 0, 4, 12);
+    arrive_as(SS_CLASS_REALTIME, 11, 1, 3, 2);
+    end_step();
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 11);
+    end_step();
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 11, "and the one after");
+    end_step();
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 13, "then the normal one");
+}
+
+Test(core_classes, a_realtime_request_has_a_place_beside_those_at_work)
+{
+    models[0].batch_max = 1;
+    run_batch();
+    arrive_as(SS_CLASS_BATCH, 12, 0, 4, 2);
+    arrive_as(SS_CLASS_REALTIME, 11, 0, 4, 1);
+    end_step();
+    const struct logged_entry *batch = logged(SS_ENTRY_BATCH);
+    cr_assert_eq(batch->count, 1);
+    cr_assert_eq(batch->sequences[0].request, 11);
+    answer_all();
+    cr_assert_eq(view().answered, 5);
+}
+
+Test(core_classes, a_batch_request_is_set_aside_for_room_and_goes_on)
+{
+    options.pool_pages[0] = MODEL_PAGES + 4;
+    options.spill_blocks = 8;
+    open_controller();
+    warm(0, 1);
+    arrive_as(SS_CLASS_BATCH, 10, 0, 12, 4); /* all four blocks at its end */
+    end_step();
+    arrive_as(SS_CLASS_REALTIME, 11, 0, 12, 4);
+    answer_until(SS_ENTRY_SPILL);
+    answer_all();
+    cr_assert(logged(SS_ENTRY_SPILL)->block_count > 0);
+    cr_assert(logged(SS_ENTRY_RESTORE));
+    cr_assert_gt(resumed(10)->position, 0, "it goes on where it was");
+    cr_assert_eq(view().answered, 3);
+}
+
+Test(core_classes, without_room_on_the_host_it_is_computed_again)
+{
+    options.pool_pages[0] = MODEL_PAGES + 4;
+    open_controller();
+    warm(0, 1);
+    arrive_as(SS_CLASS_BATCH, 10, 0, 12, 4);
+    end_step();
+    arrive_as(SS_CLASS_REALTIME, 11, 0, 12, 4);
+    answer_until(SS_ENTRY_SPILL);
+    answer_all();
+    cr_assert_eq(logged(SS_ENTRY_SPILL)->block_count, 0);
+    cr_assert_eq(resumed(10)->position, 0);
+    cr_assert_eq(view().answered, 3);
+}
+
+static uint32_t requests_of(uint16_t model)
+{
+    struct ss_model_view made;
+    ss_controller_view_model(controller, model, &made);
+    return made.queued + made.running;
+}
+
+/* Of 400 steps, the part that A has for realtime requests, while there are always three of them and
+ * three of OTHER, to B. */
+static double share_of_realtime(enum ss_class other)
+{
+    uint32_t of_realtime = 0, steps = 0;
+    uint64_t next = 100;
+    options.pool_pages[0] = 2 * MODEL_PAGES + 6 * 4; /* room for all */
+    open_controller();
+    warm(0, 1);
+    warm(1, 2);
+    while (steps < 400) {
+        while (requests_of(0) < 3)
+            arrive_as(SS_CLASS_REALTIME, next++, 0, 2, 14);
+        while (requests_of(1) < 3)
+            arrive_as(other, 10000 + next++, 1, 2, 14);
+        now_ns += SS_NS_PER_MS;
+        for (uint32_t at = 0; at < log_count; at++)
+            if (log_entries[at].kind == SS_ENTRY_BATCH && !log_entries[at].answered) {
+                of_realtime += log_entries[at].sequences[0].request < 10000;
+                steps++;
+                answer(&log_entries[at]);
+                break;
+            }
+    }
+    return of_realtime / (double)steps;
+}
+
+Test(core_classes, realtime_holds_no_more_than_its_share)
+{
+    options.limits.realtime_share = 0.75;
+    options.limits.quantum_ns = 20 * SS_NS_PER_MS;
+    double share = share_of_realtime(SS_CLASS_NORMAL);
+    cr_assert_float_eq(share, 0.75, 0.05, "%f", share);
+}
+
+Test(core_classes, batch_requests_have_their_part_too)
+{
+    options.limits.realtime_share = 0.9;
+    options.limits.quantum_ns = 20 * SS_NS_PER_MS;
+    double share = share_of_realtime(SS_CLASS_BATCH);
+    cr_assert_float_eq(share, 0.9, 0.05, "%f", share);
+}

@@ -1,0 +1,145 @@
+/* Nobody waits without end, whatever arrives: a cold batch request against an endless stream of
+ * realtime requests to models that fill the pool. */
+#include "tests/unit/controller_bench.h"
+
+#define LOAD_NS (SS_NS_PER_S / 2)
+#define STEP_NS (10 * SS_NS_PER_MS)
+#define COLD    7
+
+TestSuite(core_overdue, .init = setup, .fini = teardown, .timeout = 60);
+
+static uint64_t hot_arrived;
+
+/* Realtime requests to A and B, four at any time. */
+static void keep_hot(void)
+{
+    while (hot_arrived - (view().answered) < 4) {
+        arrive_as(SS_CLASS_REALTIME, 100 + hot_arrived, hot_arrived % 2, 2, 5);
+        hot_arrived++;
+    }
+}
+
+/* When request COLD had its first step; 0: not before UNTIL_NS. Ranks answer one entry after the
+ * other, batches behind loads. */
+static uint64_t play(uint64_t until_ns)
+{
+    uint32_t at = 0;
+    while (now_ns < until_ns) {
+        for (uint32_t i = at; i < log_count; i++)
+            for (uint32_t j = 0; j < log_entries[i].count; j++)
+                if (log_entries[i].sequences[j].request == COLD)
+                    return now_ns;
+        if (at == log_count) {
+            now_ns += STEP_NS;
+            step(&(struct ss_event){.kind = SS_EVENT_TIMER});
+            keep_hot();
+            continue;
+        }
+        struct logged_entry entry = log_entries[at++];
+        now_ns += entry.kind == SS_ENTRY_LOAD    ? LOAD_NS
+                  : entry.kind == SS_ENTRY_BATCH ? STEP_NS
+                                                 : 0;
+        if (at > 500) { /* the log is short */
+            memmove(log_entries, log_entries + at, (log_count - at) * sizeof *log_entries);
+            log_count -= at;
+            at = 0;
+        }
+        answer(&entry);
+        keep_hot();
+    }
+    return 0;
+}
+
+static const struct ss_wait_rates rates = {
+    .bytes_per_s = 800 * SS_NS_PER_S / LOAD_NS, .step_ns = 2 * STEP_NS, .talk_ns = STEP_NS};
+
+static void open_for(enum ss_policy_kind policy, uint64_t overdue_ns, uint64_t quantum_ns)
+{
+    options.pool_pages[0] = 2 * MODEL_PAGES + 8;
+    options.limits.slots_max = options.limits.requests_max;
+    options.limits.realtime_share = 0.9;
+    options.limits.overdue_ns = overdue_ns;
+    options.limits.quantum_ns = quantum_ns;
+    options.policy = policy;
+    options.swap_aware = (struct ss_swap_aware){
+        .price = true, .partial = true, .stay = true, .prefetch = true, .patience = true};
+    hot_arrived = 0;
+    open_controller();
+    keep_hot();
+    cr_assert_eq(play(20 * SS_NS_PER_S), 0);
+}
+
+/* The wait, and the bound on it at the door. */
+static uint64_t wait_of_cold(uint64_t most_ns, uint64_t *bound_ns)
+{
+    uint64_t arrived_ns = now_ns;
+    *bound_ns = ss_controller_wait_bound_ns(controller, &rates, 2);
+    arrive_as(SS_CLASS_BATCH, COLD, 2, 3, 2);
+    hot_arrived++; /* one more that is answered */
+    uint64_t first_ns = play(now_ns + most_ns);
+    return first_ns > 0 ? first_ns - arrived_ns : UINT64_MAX;
+}
+
+static void expect_bounded(enum ss_policy_kind policy)
+{
+    uint64_t bound_ns;
+    open_for(policy, 2 * SS_NS_PER_S, SS_NS_PER_S);
+    uint64_t wait_ns = wait_of_cold(1000 * SS_NS_PER_S, &bound_ns);
+    cr_assert_leq(wait_ns, bound_ns);
+    cr_assert_lt(bound_ns, 20 * SS_NS_PER_S, "%f s: a bound of use",
+                 (double)bound_ns / SS_NS_PER_S);
+}
+
+Test(core_overdue, a_cold_request_waits_no_longer_than_its_bound_under_lru)
+{
+    expect_bounded(SS_POLICY_LRU);
+}
+
+Test(core_overdue, a_cold_request_waits_no_longer_than_its_bound_under_swap_aware)
+{
+    expect_bounded(SS_POLICY_SWAP_AWARE);
+}
+
+Test(core_overdue, without_turns_it_waits_for_its_share_alone)
+{
+    uint64_t bound_ns;
+    open_for(SS_POLICY_LRU, 0, 1000 * SS_NS_PER_S);
+    cr_assert_eq(wait_of_cold(100 * SS_NS_PER_S, &bound_ns), UINT64_MAX);
+    cr_assert_eq(bound_ns, UINT64_MAX, "nobody promises anything");
+}
+
+Test(core_overdue, overdue_models_have_turns_by_when_they_became_so)
+{
+    options.pool_pages[0] = MODEL_PAGES + 4;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    options.limits.quantum_ns = SS_NS_PER_S / 10;
+    options.limits.realtime_share = 0.99;
+    open_controller();
+    warm(0, 1);
+    arrive_as(SS_CLASS_REALTIME, 2, 0, 2, 14);
+    arrive_as(SS_CLASS_BATCH, 3, 2, 2, 2);
+    now_ns += 1000;
+    arrive_as(SS_CLASS_NORMAL, 4, 1, 2, 2);
+    cr_assert_eq(residency(0), SS_RESIDENT);
+    now_ns += SS_NS_PER_S;
+    step(&(struct ss_event){.kind = SS_EVENT_TIMER});
+    cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 2, "the oldest, whatever its class");
+    answer_all();
+    cr_assert_eq(view().answered, 4);
+}
+
+Test(core_overdue, an_overdue_request_has_a_place_beside_those_at_work)
+{
+    options.limits.overdue_ns = SS_NS_PER_S;
+    options.limits.quantum_ns = SS_NS_PER_S;
+    models[0].batch_max = 1;
+    open_controller();
+    warm(0, 1);
+    arrive_as(SS_CLASS_REALTIME, 2, 0, 2, 14);
+    arrive_as(SS_CLASS_BATCH, 3, 0, 2, 2);
+    now_ns += SS_NS_PER_S;
+    answer(&log_entries[log_count - 2]);
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 3);
+    answer_all();
+    cr_assert_eq(view().answered, 3);
+}
