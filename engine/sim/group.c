@@ -216,5 +216,7 @@ void ss_sim_group_set_rate(struct ss_sim_group *group, uint32_t rank, uint32_t t
 {
     SS_ASSERT(rank < group->rank_count && tenths > 0);
     group->ranks[rank].tenths = tenths;
-    group->flows_changed = true;
+    if (group->queue->now_ns > group->now_ns)
+        group->now_ns = group->queue->now_ns;
+    ss_sim_flow_share(group);
 }

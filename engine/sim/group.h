@@ -82,8 +82,8 @@ void ss_sim_group_destroy(struct ss_sim_group *group);
 void ss_sim_group_feed(struct ss_sim_group *group, uint64_t now_ns, const struct ss_event *events,
                        uint32_t count);
 
-/* The links of a rank have TENTHS tenths of their rate, from the group's next event
- * on. */
+/* The links of a rank have TENTHS tenths of their rate, from the event on that the queue
+ * gave last. */
 void ss_sim_group_set_rate(struct ss_sim_group *group, uint32_t rank, uint32_t tenths);
 
 void ss_sim_group_happen(struct ss_sim_group *group, const struct ss_sim_event *event);

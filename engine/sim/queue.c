@@ -38,6 +38,7 @@ bool ss_sim_queue_take(struct ss_sim_queue *queue, struct ss_sim_event *out)
     if (queue->count == 0)
         return false;
     *out = heap[0];
+    queue->now_ns = out->at_ns;
     struct ss_sim_event last = heap[--queue->count];
     size_t at = 0;
     for (;;) {

@@ -24,6 +24,7 @@ struct ss_sim_queue {
     struct ss_sim_event *heap; /* of four children each: fewer levels, and they share cache lines */
     size_t count, count_max;
     uint64_t next_order;
+    uint64_t now_ns; /* of the event that was taken last */
 };
 
 void ss_sim_queue_add(struct ss_sim_queue *queue, struct ss_sim_event event);
