@@ -14,7 +14,7 @@ find_program(SWAPSERVE_PYTHON NAMES python3 python
   HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
 find_program(SWAPSERVE_PYTHON NAMES python3)
 
-foreach(test serve_text overload ends killed bad_input refusals cancel emulate
+foreach(test serve_text classes overload ends killed bad_input refusals cancel emulate
     load load_arrivals lost_rank rest)
   ss_server_test(${test})
 endforeach()
