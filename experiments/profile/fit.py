@@ -14,6 +14,7 @@ CONTEXT = 512  # of stepbench's decode steps
 PROMPT = 512  # of the sequences of its prefills
 WEIGHT_BYTES = 2  # an element's
 VOCABULARY = 50272
+LINK_BOUND = 0.95  # of all links' rates: above it, they and not the host's memory are the limit
 
 # hidden, embedding, ffn
 SHAPES = {
@@ -61,7 +62,9 @@ def seconds_of(row: Mapping[str, Any]) -> float:
 def fit_link(rows: Rows) -> Figures:
     """Alone: a copy takes a gap, and its bytes at the link's rate (of copies up to four pieces: of
     larger ones there are few in a run, and the last one's end weighs). All together: the rate that
-    is left when the gap is taken away."""
+    is left when the gap is taken away. The totals say what the host's memory gives, of which copies
+    both ways take their shares together; where it was the links that set them, what went both ways
+    at once says how much more the memory has."""
     most_bytes = 4 * rows[-1]["copy_bytes"]
     alone = [
         row
@@ -76,11 +79,17 @@ def fit_link(rows: Rows) -> Figures:
         of = [row for row in rows if row["direction"] == direction and row["ranks"] == ranks][-1]
         return float(of["copy_bytes"] * ranks / (seconds_of(of) - gap))
 
+    each = {"to_device": 1 / slope, "to_host": rate("to_host", 1)}
+    total = {direction: rate(direction, most) for direction in each}
+    share = sum(rate("both", most) / 2 / of for of in total.values())
+    for direction, of in total.items():
+        if of > LINK_BOUND * most * each[direction]:
+            total[direction] *= max(1.0, share)
     return {
-        "link.alone": 1 / slope,
-        "link.total": rate("to_device", most),
-        "link.to_host": rate("to_host", 1),
-        "link.to_host_total": rate("to_host", most),
+        "link.alone": each["to_device"],
+        "link.total": total["to_device"],
+        "link.to_host": each["to_host"],
+        "link.to_host_total": total["to_host"],
         "link.piece_gap": gap,
     }
 
@@ -95,8 +104,9 @@ def fit_steps(few: Rows, more: Rows, activation_bytes: int) -> Figures:
     def per_layer(what: str) -> float:
         return (value(more, what) - value(few, what)) / (layers[1] - layers[0])
 
-    ones = matching(more, r"product of 1 x (\d+) x \d+")
-    _, per_byte = line([(WEIGHT_BYTES * side**2, seconds) for side, seconds in ones])
+    ones = sorted(matching(more, r"product of 1 x (\d+) x \d+"))
+    # Of the two largest: smaller ones may be read from a cache.
+    _, per_byte = line([(WEIGHT_BYTES * side**2, seconds) for side, seconds in ones[-2:]])
     one, many = "decode, batch 1, context 512", "decode, batch 32, context 512"
     kv_bytes = CONTEXT * 2 * hidden * activation_bytes
     context = (per_layer(many) - per_layer(one)) / (31 * kv_bytes)
@@ -112,11 +122,19 @@ def fit_steps(few: Rows, more: Rows, activation_bytes: int) -> Figures:
     }
 
 
-def fit_sums(rows: Rows) -> Figures:
-    """A sum over the tensor-parallel ranks: a latency, and its bytes at a rate."""
+def fit_sums(rows: Rows, of: Figures) -> Figures:
+    """A sum over the tensor-parallel ranks: a latency, and its bytes at a rate. In a step the ranks
+    wait for each other, which sums back to back do not show: the latency is at least what a first
+    token takes longer than its share OF the bytes on one rank says."""
     points = [(float(size), seconds) for size, seconds in matching(rows, r"sum of (\d+) bytes")]
     latency, slope = line(points)
-    found = {"collective.latency": max(latency, 0.0)}
+    hidden, embedding, ffn = SHAPES[str(rows[0]["model"])]
+    layers, tp = value(rows, "layers of stage 0"), rows[0]["tp"]
+    elements = layers * (4 * hidden**2 + 2 * hidden * ffn) + VOCABULARY * embedding
+    alone = of["compute.step_overhead"] + layers * of["compute.layer_overhead"]
+    alone += WEIGHT_BYTES * elements / tp / of["compute.memory_bandwidth"]
+    longer = (value(rows, "first token of 8, resident") - alone) / (2 * layers + 1)
+    found = {"collective.latency": max(latency, longer, 0.0)}
     if slope > 0:
         found["collective.bandwidth"] = 1 / slope
     return found
@@ -139,7 +157,7 @@ def fit(rows: Mapping[str, Rows], activation_bytes: int) -> Figures:
     """All that ROWS (by the names of measure.read()) tell."""
     found = fit_link(rows["link"]) | fit_steps(rows["1x1-few"], rows["1x1-more"], activation_bytes)
     if "tp" in rows:
-        found |= fit_sums(rows["tp"])
+        found |= fit_sums(rows["tp"], found)
     if "pp" in rows:
         found |= fit_edges(rows["1x1-few"], rows["pp"], found["compute.step_overhead"])
     return found

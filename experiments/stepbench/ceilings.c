@@ -118,7 +118,8 @@ static enum ss_status measure_products(struct bed *bed, json_t *rows)
 {
     bool cuda = strcmp(bed->device->ops->name, "cuda") == 0;
     bool paced = strcmp(bed->operations, "paced") == 0;
-    uint32_t side_max = cuda || paced ? 8192 : 1024, square = paced ? 2048 : side_max;
+    /* The largest is larger than any cache. */
+    uint32_t side_max = 8192, square = cuda ? 8192 : paced ? 2048 : 1024;
     size_t bytes = (size_t)side_max * side_max * ss_dtype_bytes(bed->ops->table->activation_dtype);
     struct ground ground;
     char what[64];

@@ -30,7 +30,7 @@ exit status:
   0 done; 1 it could not be run, or every request failed; 2 wrong usage; 3 --slo was missed
 
 examples:
-  python -m swapserve.load --workload configs/workloads/three-models.yaml --out out/
+  python -m swapserve.load --workload configs/workloads/computron-1-1-1.yaml --out out/
   python -m swapserve.load --arrivals out/arrivals.csv --slo 500 --attain 0.99
 """
 
