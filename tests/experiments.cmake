@@ -18,4 +18,7 @@ ss_experiment(hiding LABELS mpi timing COMMAND hiding/run.py --small --parts col
 ss_experiment(swap_scaling LABELS mpi timing COMMAND swap-scaling/run.py --small)
 ss_experiment(ablation COMMAND ablation/run.py --small)
 ss_experiment(computron COMMAND computron/run.py --seeds 0)
+ss_experiment(profile LABELS mpi timing COMMAND profile/check.py)
+ss_experiment(calibration LABELS mpi timing COMMAND calibration/run.py --small)
+ss_experiment(ablation_live LABELS mpi timing COMMAND ablation-live/run.py --small)
 ss_experiment(idle LABELS mpi timing COMMAND idle/run.py --seconds 5)
