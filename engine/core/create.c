@@ -45,14 +45,13 @@ static enum ss_status check_count(const struct ss_controller_options *options)
 
 /* Whatever else is dropped, pinned models stay, and the model needs itself and one sequence. */
 static enum ss_status check_fit(const struct ss_controller_options *options,
-                                const struct ss_controller_model *model)
+                                const struct ss_controller_model *model,
+                                const uint64_t *pinned_pages)
 {
     uint32_t blocks = (model->context_max + options->block_tokens - 1) / options->block_tokens;
     for (int stage = 0; stage < options->pp; stage++) {
-        uint64_t pinned = 0, own = pages_of(model, stage);
-        for (uint32_t i = 0; i < options->model_count; i++)
-            if (options->models[i].pinned && &options->models[i] != model)
-                pinned += pages_of(&options->models[i], stage);
+        uint64_t own = pages_of(model, stage);
+        uint64_t pinned = pinned_pages[stage] - (model->pinned ? own : 0);
         uint64_t kv = (uint64_t)blocks * model->kv_block_pages[stage];
         if (own + kv + pinned <= options->pool_pages[stage])
             continue;
@@ -68,7 +67,8 @@ static enum ss_status check_fit(const struct ss_controller_options *options,
 }
 
 static enum ss_status check_model(const struct ss_controller_options *options,
-                                  const struct ss_controller_model *model)
+                                  const struct ss_controller_model *model,
+                                  const uint64_t *pinned_pages)
 {
     if (model->context_max < 2 || model->batch_max == 0)
         return ss_fail(SS_INVALID,
@@ -87,7 +87,7 @@ static enum ss_status check_model(const struct ss_controller_options *options,
                 return ss_fail(SS_INVALID, "model %s: chunk %" PRIu32 " on stage %d has no pages",
                                model->name, i, stage);
     }
-    return check_fit(options, model);
+    return check_fit(options, model, pinned_pages);
 }
 
 static enum ss_status check(const struct ss_controller_options *options)
@@ -113,9 +113,13 @@ static enum ss_status check(const struct ss_controller_options *options)
     for (int stage = 0; stage < options->pp; stage++)
         if (options->pool_pages[stage] == 0)
             return ss_fail(SS_INVALID, "stage %d has a pool of no pages", stage);
+    uint64_t pinned_pages[SS_STAGES_MAX] = {0};
+    for (uint32_t i = 0; i < options->model_count; i++)
+        for (int stage = 0; stage < options->pp && options->models[i].pinned; stage++)
+            pinned_pages[stage] += pages_of(&options->models[i], stage);
     enum ss_status status = check_count(options);
     for (uint32_t i = 0; i < options->model_count && status == SS_OK; i++)
-        status = check_model(options, &options->models[i]);
+        status = check_model(options, &options->models[i], pinned_pages);
     return status;
 }
 
