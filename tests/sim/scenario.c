@@ -85,7 +85,7 @@ static void draw_group(struct scenario *scenario)
     options->models = scenario->models;
     options->limits = (struct ss_controller_limits){
         .requests_max = one_in(scenario, 4) ? (uint32_t)between(scenario, 1, 20)
-                                            : (uint32_t)between(scenario, 20, 400),
+                                            : (uint32_t)between(scenario, 20, 150),
         .slots_max = slots[draw(scenario, 5)],
         .step_tokens_max = rows[draw(scenario, 4)],
         .batches_in_flight = (uint32_t)between(scenario, 1, (uint64_t)options->pp + 2),
@@ -133,12 +133,15 @@ static void draw_costs(struct scenario *scenario)
     }
 }
 
-static void draw_request(struct scenario *scenario, struct scenario_request *request)
+/* MODEL: -1 for any. */
+static void draw_request(struct scenario *scenario, struct scenario_request *request, int model)
 {
     /* Half of all requests go to the first two models, so that some are hot. */
     request->model = (uint16_t)draw(scenario, scenario->options.controller.model_count);
     if (request->model > 1 && one_in(scenario, 2))
         request->model %= 2;
+    if (model >= 0)
+        request->model = (uint16_t)model;
     uint32_t context = scenario->models[request->model].context_max;
     if (one_in(scenario, 50))
         context += 2; /* some are too long */
@@ -156,13 +159,21 @@ static void draw_requests(struct scenario *scenario)
     uint64_t cancel_in = one_in(scenario, 3) ? between(scenario, 2, 10) : 0;
     uint64_t deadline_in = one_in(scenario, 4) ? between(scenario, 2, 10) : 0;
     scenario->classes = one_in(scenario, 2) ? (uint32_t)between(scenario, 2, 3) : 1;
+    /* Models in turn at even times far apart: what comes next can be guessed. */
+    bool even = one_in(scenario, 6);
+    uint32_t models = scenario->options.controller.model_count;
+    if (even)
+        mean_ns = 1000ull << between(scenario, 12, 18);
     scenario->together = one_in(scenario, 2);
     scenario->client_count = (uint32_t)between(scenario, 1, SCENARIO_CLIENTS_MAX);
     scenario->request_count = (uint32_t)between(scenario, 50, SCENARIO_REQUESTS_MAX);
     for (uint32_t i = 0; i < scenario->request_count; i++) {
         struct scenario_request *request = &scenario->requests[i];
-        draw_request(scenario, request);
-        at_ns += one_in(scenario, 3) ? 0 : draw(scenario, 2 * mean_ns);
+        draw_request(scenario, request, even ? (int)(i % models) : -1);
+        if (even)
+            at_ns += mean_ns;
+        else
+            at_ns += one_in(scenario, 3) ? 0 : draw(scenario, 2 * mean_ns);
         request->arrives_ns = at_ns;
         request->plan.handle = 1000 + i;
         request->class =
