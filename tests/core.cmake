@@ -11,7 +11,7 @@ if(CMAKE_C_COMPILER_ID MATCHES Clang)
 endif()
 
 foreach(test core_classes core_controller core_overdue core_page_map core_policy core_pool core_room
-    core_steps core_watch)
+    core_steps core_swap_aware core_watch)
   ss_unit_test(${test} ss_core)
 endforeach()
 

@@ -115,7 +115,7 @@ static const struct ss_key keys[] = {
     {"emulate.models", SS_KEY_U32, AT(emulate.models_max), "0", NULL, 0, 65534, NULL,
      "for comparison: so many models in at once at most, whatever the pool; 0: bytes decide"},
 
-    {"policy", SS_KEY_CHOICE, AT(policy), "lru", NULL, 0, 0, "lru|swap_aware",
+    {"policy", SS_KEY_CHOICE, AT(policy), "swap_aware", NULL, 0, 0, "lru|swap_aware",
      "which model is loaded next and which makes room: `lru` is oldest request, least recently "
      "used model; `swap_aware` goes by how long requests will wait"},
     {"swap_aware.price", SS_KEY_BOOL, AT(swap_aware.price), "true", NULL, 0, 0, NULL,

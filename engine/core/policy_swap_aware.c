@@ -24,7 +24,7 @@
  * the way. */
 #define HIDING 0.5
 /* A request's weight doubles each time it has waited for so many loads of its model. */
-#define AGEING_LOADS 2.0
+#define AGEING_LOADS 1.0
 
 /* Nor who is not so much likelier to come now than at any time: that would be a guess about noise.
  */

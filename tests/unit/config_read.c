@@ -84,7 +84,7 @@ Test(config_read, defaults)
     cr_assert_eq(config->limits.peer_timeout_ns, 600000000000ull);
     cr_assert(config->deterministic);
     cr_assert_null(config->trace);
-    cr_assert_str_eq(config->policy, "lru");
+    cr_assert_str_eq(config->policy, "swap_aware");
     cr_assert_str_eq(config->models[0].dtype, "f16");
     cr_assert_eq(config->models[0].scale, 1.0);
     cr_assert_not(config->models[0].pin);

@@ -1,0 +1,225 @@
+/* The rules of swap_aware: its prices alone, and a controller that follows them, driven by hand. */
+#include "engine/core/policy.h"
+#include "tests/unit/controller_bench.h"
+
+TestSuite(core_swap_aware, .init = setup, .fini = teardown);
+
+#define SECOND 1000000000ull
+
+/* Arrivals a second apart, the latest at 100 s. */
+static struct ss_arrivals every_second(int count)
+{
+    struct ss_arrivals made = {0};
+    for (int i = count - 1; i >= 0; i--)
+        ss_arrivals_note(&made, 100 * SECOND - (uint64_t)i * SECOND);
+    return made;
+}
+
+Test(core_swap_aware, regular_arrivals_are_expected_when_they_are_due)
+{
+    struct ss_arrivals regular = every_second(30);
+    double gap_ns = SECOND, soon = 0.3 * SECOND;
+    double just_served =
+        ss_arrivals_within(&regular, 100 * SECOND + SECOND / 10, gap_ns, soon).chance;
+    double due = ss_arrivals_within(&regular, 100 * SECOND + 8 * SECOND / 10, gap_ns, soon).chance;
+    cr_assert_lt(just_served, 0.1);
+    cr_assert_gt(due, 0.8);
+}
+
+Test(core_swap_aware, a_silent_model_is_slowly_given_up)
+{
+    struct ss_arrivals regular = every_second(30);
+    double last = 1;
+    for (uint64_t idle = 2; idle < 200; idle *= 3) {
+        double chance = ss_arrivals_within(&regular, (100 + idle) * SECOND, SECOND, SECOND).chance;
+        cr_assert_lt(chance, last);
+        last = chance;
+    }
+    cr_assert_lt(last, 0.05);
+}
+
+Test(core_swap_aware, nothing_is_expected_where_nothing_ever_came)
+{
+    struct ss_arrivals none = {0};
+    cr_assert_eq(ss_arrivals_within(&none, SECOND, SECOND, 1e12).chance, 0);
+}
+
+static struct ss_policy_context context_with(struct ss_swap_aware on)
+{
+    return (struct ss_policy_context){.on = on,
+                                      .now_ns = 100 * SECOND,
+                                      .stages = 1,
+                                      .page_ns = {1e6},
+                                      .typical_gap_ns = SECOND,
+                                      .horizon_ns = SECOND};
+}
+
+Test(core_swap_aware, who_waits_for_little_is_loaded_first)
+{
+    struct ss_policy_context context = context_with((struct ss_swap_aware){.price = true});
+    struct ss_policy_model old = {
+        .oldest_order = 1, .weight = 1, .oldest_ns = 100 * SECOND - 1000, .missing_pages = {100}};
+    struct ss_policy_model small = old, many = old;
+    small.oldest_order = many.oldest_order = 2;
+    small.missing_pages[0] = 10;
+    small.resident_pages[0] = 90;
+    many.weight = 8;
+    cr_assert(ss_policy_swap_aware.loads_before(&context, &small, &old));
+    cr_assert(ss_policy_swap_aware.loads_before(&context, &many, &old));
+    old.oldest_ns = 90 * SECOND;
+    cr_assert(ss_policy_swap_aware.loads_before(&context, &old, &many), "it has waited for long");
+    context.on.price = false;
+    cr_assert(ss_policy_swap_aware.loads_before(&context, &old, &small), "as lru does");
+}
+
+Test(core_swap_aware, who_is_expected_costs_more_to_drop)
+{
+    struct ss_policy_context context = context_with((struct ss_swap_aware){.price = true});
+    struct ss_arrivals hot = every_second(30), rare = {0};
+    ss_arrivals_note(&rare, SECOND);
+    ss_arrivals_note(&rare, 60 * SECOND);
+    context.now_ns += 8 * SECOND / 10;
+    struct ss_policy_model a = {.oldest_order = SS_NO_ORDER,
+                                .resident_pages = {100},
+                                .arrivals = &hot},
+                           b = a;
+    b.arrivals = &rare;
+    struct ss_policy_claim claim = {.short_of = {50}, .link_ns = 1e8};
+    ss_policy_swap_aware.appraise(&context, &a, &claim);
+    ss_policy_swap_aware.appraise(&context, &b, &claim);
+    cr_assert_gt(a.price, 2 * b.price);
+    cr_assert(ss_policy_swap_aware.drops_before(&context, &b, &a));
+    cr_assert_eq(b.share, 1, "whole models go, without partial");
+    context.on.partial = true;
+    ss_policy_swap_aware.appraise(&context, &b, &claim);
+    cr_assert_leq(b.share, 0.5);
+    claim.short_of[0] = 95;
+    b.missing_pages[0] = 0;
+    context.on.price = false;
+    ss_policy_swap_aware.appraise(&context, &b, &claim);
+    cr_assert_eq(b.share, 1, "a rest of a twentieth is not worth keeping");
+}
+
+Test(core_swap_aware, a_model_at_work_earns_its_load_back)
+{
+    struct ss_policy_context context = context_with((struct ss_swap_aware){.stay = true});
+    struct ss_policy_model at_work = {.oldest_order = 5,
+                                      .batches_of_stay = 1,
+                                      .load_ns = SECOND,
+                                      .loaded_ns = 100 * SECOND - SECOND / 2};
+    cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, 4));
+    context.now_ns += SECOND / 2;
+    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, 4));
+    cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, 6), "it is older");
+    at_work.oldest_order = SS_NO_ORDER;
+    context.now_ns = at_work.loaded_ns;
+    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, 4), "it is idle");
+}
+
+static void use(struct ss_swap_aware rules)
+{
+    options.policy = SS_POLICY_SWAP_AWARE;
+    options.swap_aware = rules;
+    open_controller();
+}
+
+static uint32_t resident_chunks(uint16_t model)
+{
+    struct ss_model_view made;
+    ss_controller_view_model(controller, model, &made);
+    return made.resident_chunks;
+}
+
+Test(core_swap_aware, a_victim_loses_its_tail_only)
+{
+    options.pool_pages[0] = 2 * MODEL_PAGES + 6; /* a chunk, beside a sequence's KV */
+    use((struct ss_swap_aware){.partial = true});
+    warm(0, 1);
+    now_ns++;
+    warm(1, 2);
+    arrive(3, 2, 2, 1);
+    const struct ss_entry *drop = sent(SS_ENTRY_DROP, 0);
+    cr_assert(drop);
+    cr_assert_eq(drop->model, 0);
+    cr_assert_eq(drop->placement_count, 1);
+    cr_assert_eq(drop->placements[0].chunk, 1, "from the end");
+    answer_all();
+    cr_assert_eq(residency(0), SS_PARTIAL);
+    cr_assert_eq(resident_chunks(0), 2, "its head, on both ranks");
+    arrive(4, 0, 2, 1);
+    cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->placement_count, 1, "only what is missing comes back");
+    answer_all();
+    cr_assert_eq(view().answered, 4);
+}
+
+Test(core_swap_aware, loads_follow_each_other)
+{
+    use((struct ss_swap_aware){.price = true});
+    arrive(1, 0, 2, 1);
+    arrive(2, 1, 2, 1);
+    cr_assert_null(sent(SS_ENTRY_LOAD, 0), "the links are busy with another");
+    answer_all();
+    cr_assert_eq(view().answered, 2);
+}
+
+Test(core_swap_aware, a_batch_waits_for_its_load_so_that_others_pass)
+{
+    use((struct ss_swap_aware){.patience = true});
+    warm(0, 1);
+    arrive(2, 1, 2, 1);
+    cr_assert(sent(SS_ENTRY_LOAD, 0));
+    cr_assert_null(sent(SS_ENTRY_BATCH, 0), "model 0 may be asked for any time");
+    arrive(3, 0, 2, 1);
+    cr_assert_eq(sent(SS_ENTRY_BATCH, 0)->model, 0);
+    answer_all();
+    cr_assert_eq(view().answered, 3);
+}
+
+/* Three models in turn, a second apart, with room for two: then the next is known. A load takes a
+ * fifth of that. */
+static void in_turn(int rounds)
+{
+    options.page_bytes = 400000000;
+    use((struct ss_swap_aware){.price = true, .partial = true, .prefetch = true});
+    for (int i = 0; i < 3 * rounds; i++) {
+        uint64_t next_ns = now_ns + SECOND;
+        arrive(100 + (uint64_t)i, (uint16_t)(i % 3), 2, 1);
+        answer_all();
+        for (; now_ns + SECOND / 50 < next_ns; now_ns += SECOND / 50) {
+            step(0);
+            answer_all();
+        }
+        now_ns = next_ns;
+    }
+}
+
+Test(core_swap_aware, what_comes_in_turn_is_there_before_it_is_asked_for)
+{
+    in_turn(12);
+    struct ss_controller_view made = view();
+    cr_assert_gt(made.guesses, 0);
+    cr_assert_gt(made.guess_hit_bytes, 0);
+    cr_assert_leq(made.guess_hit_bytes + made.guess_wasted_bytes, made.guess_bytes);
+}
+
+Test(core_swap_aware, another_request_cancels_a_guess_and_its_own_promotes_it)
+{
+    in_turn(12);
+    bool guessed = false;
+    for (uint64_t i = 0; i < 6 && !guessed; i++) {
+        uint64_t next_ns = now_ns + SECOND;
+        arrive(800 + i, (uint16_t)(i % 3), 2, 1);
+        answer_all();
+        for (; now_ns + SECOND / 50 < next_ns && !guessed; now_ns += SECOND / 50) {
+            step(0);
+            guessed = sent(SS_ENTRY_LOAD, 0) != 0;
+        }
+        now_ns = guessed ? now_ns : next_ns;
+    }
+    cr_assert(guessed);
+    const struct ss_entry load = *sent(SS_ENTRY_LOAD, 0);
+    cr_assert_eq(load.lane, SS_ENTRY_LANE_PREFETCH);
+    arrive(900, load.model, 2, 1);
+    cr_assert(sent(SS_ENTRY_PROMOTE, 0));
+    cr_assert_eq(sent(SS_ENTRY_PROMOTE, 0)->target, load.number);
+}
