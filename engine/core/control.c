@@ -51,6 +51,7 @@ static void finish(struct ss_controller *controller, struct ss_control *control,
     controller->controls_now--;
     if (!control->drop)
         return;
+    controller->models[control->model].put_away = ok;
     controller->models[control->model].drop_wanted = false;
     for (int i = 0; i < SS_CONTROLS_MAX; i++)
         if (controller->controls[i].used && controller->controls[i].drop &&

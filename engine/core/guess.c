@@ -70,7 +70,7 @@ static struct guess best_guess(const struct ss_controller *controller,
          i = controller->models[i].recent_next, looked++) {
         const struct ss_model *model = &controller->models[i];
         if (model->chunks_in[SS_CHUNK_ABSENT] == 0 || model->chunks_in[SS_CHUNK_DROPPING] > 0 ||
-            model->load != SS_NONE || model->active)
+            model->load != SS_NONE || model->active || model->put_away)
             continue;
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
         double share = share_of(controller, &view);

@@ -71,6 +71,7 @@ struct ss_model {
     uint32_t engaged_next, engaged_previous; /* has sequences with a slot, or work and all chunks */
     bool active, listed, engaged;
     bool pinned, drop_wanted;
+    bool put_away; /* dropped by an operator, and not asked for since: no guess brings it back */
     bool stuck;    /* its last turn found nothing to run, and nothing of it runs */
     uint32_t load; /* its load's place, or SS_NONE */
     uint32_t chunks_in[SS_CHUNK_STATES]; /* over all stages */

@@ -223,3 +223,15 @@ Test(core_swap_aware, another_request_cancels_a_guess_and_its_own_promotes_it)
     cr_assert(sent(SS_ENTRY_PROMOTE, 0));
     cr_assert_eq(sent(SS_ENTRY_PROMOTE, 0)->target, load.number);
 }
+
+Test(core_swap_aware, what_an_operator_dropped_is_not_guessed)
+{
+    in_turn(12);
+    step(&(struct ss_event){.kind = SS_EVENT_WANT_DROP, .request = 90, .model = 0});
+    cr_assert(acted(SS_ACTION_CONTROL_DONE, 90)->ok);
+    for (int i = 0; i < 200; i++, now_ns += SECOND / 50) {
+        step(0);
+        answer_all();
+    }
+    cr_assert_eq(residency(0), SS_ABSENT);
+}
