@@ -51,7 +51,8 @@ uint64_t ss_estimate_least_ns(const struct ss_controller *controller, const stru
         double ns = (double)ss_step_cost_ns(&model->cost[stage], event->prompt_tokens, 0);
         prompt = ns > prompt ? ns : prompt;
     }
-    double ahead = (double)(model->queue[event->class].count / model->batch_max) * slowest;
+    uint32_t batches = model->queue[event->class].count / model->batch_max;
+    double ahead = batches * slowest;
     uint32_t tokens = event->min_tokens > 1 ? event->min_tokens : 1;
     double steps = ahead + (prompt - slowest) + tokens * through;
     if (model->cost_is_learnt)

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/memory.h"
@@ -109,6 +110,7 @@ enum ss_status ss_member_open(const struct ss_member_options *options, struct ss
     enum ss_status status =
         ss_agree(options->link, ss_alloc(&member, 1, sizeof *member, "a rank of the group"));
     if (!status) {
+        SS_ASSERT(member);
         member->options = *options;
         status = open_all(member);
     }

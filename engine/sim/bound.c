@@ -77,15 +77,15 @@ static double stage_load_s(const struct ss_bound_machine *machine, uint32_t inde
                            double *bytes)
 {
     const struct ss_controller_model *model = &machine->controller->models[index];
-    double pieces = 0;
+    uint64_t pieces = 0;
     *bytes = 0;
     for (uint32_t i = 0; i < model->chunk_count[stage]; i++) {
         uint64_t chunk = model->chunk_bytes[stage][i];
         *bytes += (double)chunk;
         if (machine->piece_bytes > 0)
-            pieces += (double)((chunk + machine->piece_bytes - 1) / machine->piece_bytes);
+            pieces += (chunk + machine->piece_bytes - 1) / machine->piece_bytes;
     }
-    return *bytes / machine->link_bytes_per_s + pieces * machine->piece_s;
+    return *bytes / machine->link_bytes_per_s + (double)pieces * machine->piece_s;
 }
 
 /* Stage PP stands for the whole group. */

@@ -39,15 +39,9 @@ struct run {
     struct ss_live_requests requests;
     struct group *groups;
     enum ss_status status; /* of a callback */
+    uint64_t now_ns;       /* virtual */
     uint64_t looked_ns, shown_ns;
 };
-
-static uint64_t now_ns; /* virtual; one run at a time */
-
-uint64_t ss_run_now_ns(void)
-{
-    return now_ns;
-}
 
 static const struct ss_sim_request *plan_of(void *user, uint64_t handle)
 {
@@ -92,7 +86,7 @@ static void write_arrival(const struct run *run, const struct ss_arrival *arriva
 static enum ss_status end_request(struct run *run, struct ss_live_request *request,
                                   const struct ss_action *action)
 {
-    request->outcome.end_ns = now_ns;
+    request->outcome.end_ns = run->now_ns;
     request->outcome.reason = action->reason;
     request->outcome.refused = action->kind == SS_ACTION_REFUSE;
     request->outcome.cold = action->cold;
@@ -101,7 +95,7 @@ static enum ss_status end_request(struct run *run, struct ss_live_request *reque
         status = ss_yardstick_add(run->options->yardstick,
                                   run->assignment.group[request->outcome.model], &request->outcome);
     write_request(run, &request->outcome);
-    ss_arrivals_answered(run->arrivals, request->process, now_ns);
+    ss_arrivals_answered(run->arrivals, request->process, run->now_ns);
     ss_live_requests_end(&run->requests, request);
     return status;
 }
@@ -114,7 +108,7 @@ static void act(void *user, const struct ss_action *action)
     case SS_ACTION_TOKEN:
         request = ss_live_requests_find(&run->requests, action->request);
         if (request->outcome.tokens++ == 0)
-            request->outcome.first_ns = now_ns;
+            request->outcome.first_ns = run->now_ns;
         return;
     case SS_ACTION_END:
     case SS_ACTION_REFUSE: {
@@ -209,26 +203,26 @@ static enum ss_status arrive(struct run *run, const struct ss_arrival *arrival)
     enum ss_status status = ss_live_requests_add(&run->requests, &request);
     if (status)
         return status;
-    now_ns = arrival->at_ns;
+    run->now_ns = arrival->at_ns;
     request->plan.prompt = arrival->prompt_tokens;
     request->plan.tokens_max = arrival->output_tokens;
     request->process = arrival->process;
-    request->outcome = (struct ss_outcome){.arrival_ns = now_ns,
+    request->outcome = (struct ss_outcome){.arrival_ns = run->now_ns,
                                            .model = arrival->model,
                                            .prompt_tokens = arrival->prompt_tokens,
                                            .output_tokens = arrival->output_tokens,
                                            .class = arrival->class};
-    ss_metrics_arrival(run->metrics, arrival->model, now_ns);
+    ss_metrics_arrival(run->metrics, arrival->model, run->now_ns);
     write_arrival(run, arrival);
-    const struct ss_event event = {.kind = SS_EVENT_ARRIVED,
-                                   .request = request->plan.handle,
-                                   .model = (uint16_t)run->assignment.local[arrival->model],
-                                   .class = (uint8_t)arrival->class,
-                                   .prompt_tokens = arrival->prompt_tokens,
-                                   .max_tokens = arrival->output_tokens,
-                                   .deadline_ns =
-                                       arrival->deadline_ns ? now_ns + arrival->deadline_ns : 0};
-    ss_sim_group_feed(group->sim, now_ns, &event, 1);
+    const struct ss_event event = {
+        .kind = SS_EVENT_ARRIVED,
+        .request = request->plan.handle,
+        .model = (uint16_t)run->assignment.local[arrival->model],
+        .class = (uint8_t)arrival->class,
+        .prompt_tokens = arrival->prompt_tokens,
+        .max_tokens = arrival->output_tokens,
+        .deadline_ns = arrival->deadline_ns ? run->now_ns + arrival->deadline_ns : 0};
+    ss_sim_group_feed(group->sim, run->now_ns, &event, 1);
     run->totals->feeds++;
     return run->status;
 }
@@ -254,7 +248,7 @@ static void show(struct run *run)
         return;
     run->shown_ns = wall_ns;
     double end_s = (double)run->options->workload->duration_ns / 1e9;
-    fprintf(stderr, "\r%.1f", (double)now_ns / 1e9);
+    fprintf(stderr, "\r%.1f", (double)run->now_ns / 1e9);
     if (end_s > 0)
         fprintf(stderr, " of %.0f", end_s);
     fprintf(stderr, " s simulated, %" PRIu64 " requests, %" PRIu64 " waiting or running   ",
@@ -280,7 +274,7 @@ static enum ss_status turn(struct run *run, bool *over)
     }
     if (!ss_sim_queue_take(&group->queue, &event))
         return SS_OK;
-    now_ns = event.at_ns;
+    run->now_ns = event.at_ns;
     ss_sim_group_happen(group->sim, &event);
     run->totals->feeds++;
     if (ss_sim_group_failure(group->sim))
@@ -322,7 +316,7 @@ static void add_totals(struct run *run)
         totals->loaded_bytes += ss_sim_group_loaded_bytes(sim);
         totals->copied_back_bytes += ss_sim_group_copied_back_bytes(sim);
     }
-    totals->end_ns = now_ns;
+    totals->end_ns = run->now_ns;
     totals->live_max = run->requests.live_max;
 }
 
@@ -350,7 +344,6 @@ enum ss_status ss_run(const struct ss_run_options *options, struct ss_metrics *m
     uint64_t begun_ns = ss_now_ns(), count = 0;
     bool over = false;
     *totals = (struct ss_run_totals){0};
-    now_ns = 0;
     ss_live_requests_open(options->groups * BATCHES_MAX * SEQUENCES_MAX, &run.requests);
     enum ss_status status = open_groups(&run);
     if (!status)

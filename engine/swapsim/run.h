@@ -39,7 +39,4 @@ struct ss_run_totals {
 SS_MUST_CHECK enum ss_status ss_run(const struct ss_run_options *options,
                                     struct ss_metrics *metrics, struct ss_run_totals *totals);
 
-/* The virtual time of the run under way, for a message about an abort. */
-uint64_t ss_run_now_ns(void);
-
 #endif
