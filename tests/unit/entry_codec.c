@@ -95,7 +95,12 @@ static const struct ss_entry entries[] = {
 static const struct ss_report_token tokens[] = {{1, SS_ENDING_NONE, 5}, {2, SS_ENDING_EOS, -3}};
 
 static const struct ss_report reports[] = {
-    {.kind = SS_REPORT_CHUNKS, .rank = 3, .serial = 1ull << 40, .number = 4, .count = 5, .at_ns = 6},
+    {.kind = SS_REPORT_CHUNKS,
+     .rank = 3,
+     .serial = 1ull << 40,
+     .number = 4,
+     .count = 5,
+     .at_ns = 6},
     {.kind = SS_REPORT_LOAD_ENDED, .number = UINT64_MAX, .count = UINT32_MAX},
     {.kind = SS_REPORT_TOKENS, .number = 9, .token_count = COUNT(tokens), .tokens = tokens},
     {.kind = SS_REPORT_DONE,
