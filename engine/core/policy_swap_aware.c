@@ -18,8 +18,6 @@
 /* A model that would keep less than this share goes as a whole: many small rests help nobody, and
  * each is looked at by every decision. */
 #define REST_MIN 0.125
-/* A victim is tried by so much of what is needed, if all of it would cost more per page. */
-#define BITE 0.25
 /* What of a load hides behind compute: nearly all of what is as long as that, if nothing else is in
  * the way. */
 #define HIDING 0.5
@@ -168,12 +166,6 @@ static void appraise(const struct ss_policy_context *context, struct ss_policy_m
     }
     struct prospect prospect = look(context, victim, claim->link_ns);
     victim->price = price_of(context, victim, claim, &prospect, &victim->share);
-    double bite = BITE * victim->share;
-    double price = price_of(context, victim, claim, &prospect, &bite);
-    if (price >= victim->price)
-        return;
-    victim->price = price;
-    victim->share = bite;
 }
 
 static bool drops_before(const struct ss_policy_context *context, const struct ss_policy_model *a,
