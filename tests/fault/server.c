@@ -13,7 +13,7 @@
 
 #define RANKS_MAX  16
 #define REQUESTS   6
-#define ANSWER_MS  5000
+#define ANSWER_MS  20000
 #define CONNECT_MS 1000
 
 struct server {
