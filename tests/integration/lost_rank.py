@@ -5,7 +5,7 @@ from __future__ import annotations
 from serving import Peer, config, expect, expect_equal, golden, main, serving
 
 REQUESTS = 24
-CALLS = 4000  # device calls before the fault: some way into the answers
+CALLS = 8000  # device calls before the fault: all requests have come, and not all are answered
 
 
 def lose(rank: int) -> None:
