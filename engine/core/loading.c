@@ -114,11 +114,12 @@ static struct choice choose(const struct ss_controller *controller)
 {
     struct choice choice = {.best.model = SS_NO_MODEL, .first.model = SS_NO_MODEL};
     struct ss_policy_context context = ss_policy_context_of(controller);
+    struct ss_policy_model view;
     for (uint32_t i = controller->first_active; i != SS_NONE;
          i = controller->models[i].active_next) {
         if (!wants_load(controller, &controller->models[i]))
             continue;
-        struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
+        ss_model_view(controller, (uint16_t)i, &view);
         if (!may_load(controller, &view))
             continue;
         if (choice.best.model == SS_NO_MODEL ||

