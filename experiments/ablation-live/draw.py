@@ -24,11 +24,12 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             means = [cell.get("mean_ms", 0) for cell in found]
             panel.bar(places, means, WIDTH, color=colour(index), label=f"{side}, mean")
             panel.plot(places, [cell.get("p99_ms", 0) for cell in found], linestyle="none",
-                       marker="_", markersize=9, color=colour(index), label="p99")  # fmt: skip
+                       marker="_", markersize=9, color=colour(index), label=f"{side}, p99")  # fmt: skip
         panel.set_xticks(range(len(names)), names, rotation=40, ha="right")
         panel.set_title(row["row"], fontsize=8)
         panel.grid(axis="x", visible=False)
     panels[0][0].set_ylabel("latency (ms)")
-    panels[0][0].legend(loc="upper right", fontsize=7)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     figure.savefig(path)
     plt.close(figure)
