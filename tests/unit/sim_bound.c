@@ -213,7 +213,7 @@ Test(sim_bound, is_under_the_best_of_all_schedules_and_near_it)
     next_states = calloc(STATES_MAX, sizeof *next_states);
     places = calloc(2 * STATES_MAX, sizeof *places);
     double of_best = 0;
-    int count = 300;
+    int count = 150;
     for (uint64_t seed = 1; seed <= (uint64_t)count; seed++) {
         struct instance instance = draw(seed);
         double bound = bound_of(&instance).mean_s;
