@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.ticker import NullFormatter
 from rows import PROFILES
 from sweep import HELD, Curve
 from table import Cell
@@ -36,6 +37,7 @@ def means(cells: Sequence[Cell], path: Path) -> None:
         axes.axvline(0.5, color=colour(1), linewidth=0.8, linestyle=":")
         axes.set_yticks(list(at), list(of))
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("mean latency, Computron's = 1")
         axes.set_title(profile)
     handles, labels = panels[0].get_legend_handles_labels()
