@@ -77,7 +77,8 @@ def fit_link(rows: Rows) -> Figures:
 
     def rate(direction: str, ranks: int) -> float:
         of = [row for row in rows if row["direction"] == direction and row["ranks"] == ranks][-1]
-        return float(of["copy_bytes"] * ranks / (seconds_of(of) - gap))
+        ways = 2 if direction == "both" else 1  # of which each has its gap, at the same time
+        return float(ways * of["copy_bytes"] * ranks / (ways * seconds_of(of) - gap))
 
     each = {"to_device": 1 / slope, "to_host": rate("to_host", 1)}
     total = {direction: rate(direction, most) for direction in each}
