@@ -97,7 +97,9 @@ static const struct ss_key keys[] = {
     {"limits.overdue", SS_KEY_TIME, AT(limits.overdue_ns), "10s", NULL, 0, DAY_NS, NULL,
      "a request that waits longer for its first step overrides classes and the policy; 0: never"},
     {"limits.quantum", SS_KEY_TIME, AT(limits.quantum_ns), "1s", NULL, 0, DAY_NS, NULL,
-     "how long a model serves overdue requests before the next model's turn"},
+     "how long a model serves overdue requests before the next model's turn, or as long as its "
+     "load "
+     "took, if that is longer"},
     {"limits.realtime_share", SS_KEY_SHARE, AT(limits.realtime_share), "0.8", NULL, 0, 0, NULL,
      "of steps and of time on the links, what realtime requests may hold while others wait, and "
      "normal ones while batch ones do; 0.99 at most counts"},

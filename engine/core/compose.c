@@ -43,10 +43,8 @@ static uint32_t slice_of(const struct ss_controller *controller, const struct ba
     const struct ss_model *model = &controller->models[batch->model];
     struct ss_step_load load = batch->load;
     if (tokens == 1) {
-        load.rows++;
-        load.context += sequence->fed + 1;
-        bool fits = batch->flight->count == 0 || ss_step_bound_holds(controller, model, &load);
-        return fits ? 1 : 0;
+        load.context += sequence->fed;
+        return batch->flight->count == 0 || ss_step_bound_rows(controller, model, &load) > 0;
     }
     load.rows += batch->expected.rows;
     load.context += batch->expected.context + sequence->fed;

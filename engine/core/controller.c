@@ -80,10 +80,10 @@ static void decide(struct ss_controller *controller)
         if (!controller->emulate.poll)
             ss_loading_settle(controller);
         ss_control_advance(controller);
-        ss_overdue_decide(controller);
         do {
             if (controller->lost)
                 break;
+            ss_overdue_decide(controller);
             ss_loading_decide(controller);
         } while (ss_batching_decide(controller) && !controller->outbox.cut);
         ss_guess_decide(controller);

@@ -54,8 +54,12 @@ uint64_t ss_estimate_least_ns(const struct ss_controller *controller, const stru
     uint32_t batches = model->queue[event->class].count / model->batch_max;
     double ahead = batches * slowest;
     uint32_t tokens = event->min_tokens > 1 ? event->min_tokens : 1;
-    double steps = ahead + (prompt - slowest) + tokens * through;
-    if (model->cost_is_learnt)
-        steps /= 2;
-    return (uint64_t)(load_ns(controller, model) + steps);
+    double first = ahead + (prompt - slowest) + through, rest = (tokens - 1) * through;
+    if (model->cost_is_learnt) {
+        first /= 2;
+        rest /= 2;
+    }
+    /* The first step computes beside the load. */
+    double load = load_ns(controller, model);
+    return (uint64_t)((load > first ? load : first) + rest);
 }

@@ -39,12 +39,23 @@ void ss_overdue_note(struct ss_controller *controller, uint16_t index)
         ss_deadlines_add(line, index, at_ns);
 }
 
+/* A turn is worth its load: it lasts for as long at least. */
+static uint64_t turn_ends_at(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint64_t quantum_ns = controller->limits.quantum_ns;
+    return later(controller->turn_began_ns,
+                 quantum_ns > model->load_ns ? quantum_ns : model->load_ns);
+}
+
 static bool is_over(const struct ss_controller *controller, const struct ss_model *model)
 {
     if (ss_model_head(controller, model) == SS_NONE)
         return true; /* no work, or no slot for it: others go on until there is one */
-    return controller->turn_has_progressed &&
-           controller->now_ns >= later(controller->turn_began_ns, controller->limits.quantum_ns);
+    if (!controller->turn_has_progressed)
+        return false;
+    bool idle =
+        model->stuck && model->flights == 0; /* what it lacks is kept for the next in line */
+    return idle || controller->now_ns >= turn_ends_at(controller, model);
 }
 
 static void begin(struct ss_controller *controller, uint32_t index)
@@ -88,7 +99,7 @@ void ss_overdue_decide(struct ss_controller *controller)
         next_ns = ss_deadlines_first(&controller->line, &index);
     }
     if (controller->turn_model != SS_NONE && controller->turn_began_ns != UINT64_MAX) {
-        uint64_t ends_ns = later(controller->turn_began_ns, controller->limits.quantum_ns);
+        uint64_t ends_ns = turn_ends_at(controller, &controller->models[controller->turn_model]);
         if (next_ns <= controller->now_ns || ends_ns < next_ns)
             next_ns = ends_ns;
     }
@@ -96,19 +107,27 @@ void ss_overdue_decide(struct ss_controller *controller)
         controller->wake_ns = next_ns;
 }
 
+static void start_clock(struct ss_controller *controller)
+{
+    if (controller->turn_began_ns != UINT64_MAX)
+        return;
+    controller->turn_began_ns = controller->now_ns;
+    controller->turn_balance_ns = 0;
+}
+
 void ss_overdue_step_over(struct ss_controller *controller, uint16_t index)
 {
     controller->models[index].last_batch_ns = controller->now_ns;
+    if (index == controller->turn_model)
+        start_clock(controller);
     ss_overdue_note(controller, index);
 }
 
 void ss_overdue_served(struct ss_controller *controller, uint16_t index, bool gets_on)
 {
     if (index == controller->turn_model) {
-        if (controller->turn_began_ns == UINT64_MAX) {
-            controller->turn_began_ns = controller->now_ns;
-            controller->turn_balance_ns = 0;
-        }
+        if (controller->models[index].chunks_in[SS_CHUNK_LOADING] == 0)
+            start_clock(controller);
         controller->turn_has_progressed |= gets_on;
     }
     ss_overdue_note(controller, index);

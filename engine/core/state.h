@@ -227,7 +227,7 @@ struct ss_controller {
     uint32_t models_seen;     /* that had a request */
     struct ss_deadlines line; /* models, by when they are overdue (overdue.h) */
     uint32_t turn_model;      /* SS_NONE: no overdue model is served */
-    uint64_t turn_began_ns;   /* with its first step; UINT64_MAX: it was not yet sent */
+    uint64_t turn_began_ns;   /* when its load was in, with a step; UINT64_MAX: not yet */
     double turn_balance_ns;   /* what realtime steps owe to the turn's; its steps go while >= 0 */
     bool turn_has_progressed; /* a token was ordered in it */
 

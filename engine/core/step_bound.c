@@ -1,5 +1,7 @@
 #include "engine/core/step_bound.h"
 
+#include "engine/core/loading.h"
+
 uint64_t ss_step_bound_ns(const struct ss_controller *controller, const struct ss_model *model,
                           const struct ss_step_load *load)
 {
@@ -11,11 +13,15 @@ uint64_t ss_step_bound_ns(const struct ss_controller *controller, const struct s
     return longest;
 }
 
-bool ss_step_bound_holds(const struct ss_controller *controller, const struct ss_model *model,
-                         const struct ss_step_load *load)
+/* A step that follows its load waits for the link anyway: beside what is still to come it may
+ * compute for as long. */
+static uint64_t longest_ns(const struct ss_controller *controller, const struct ss_model *model)
 {
     uint64_t most = controller->limits.step_time_max_ns;
-    return most == 0 || ss_step_bound_ns(controller, model, load) <= most;
+    if (most == 0 || model->load == SS_NONE || model->chunks_in[SS_CHUNK_LOADING] == 0)
+        return most;
+    double left = ss_loading_busy_ns(controller, controller->loads[model->load].number);
+    return left > (double)most ? (uint64_t)left : most;
 }
 
 static uint32_t rows_on(const struct ss_step_cost *cost, const struct ss_step_load *load,
@@ -38,7 +44,7 @@ uint32_t ss_step_bound_rows(const struct ss_controller *controller, const struct
                             const struct ss_step_load *load)
 {
     uint32_t fewest = UINT32_MAX;
-    uint64_t most_ns = controller->limits.step_time_max_ns;
+    uint64_t most_ns = longest_ns(controller, model);
     for (int stage = 0; most_ns > 0 && stage < controller->pp; stage++) {
         uint32_t rows = rows_on(&model->cost[stage], load, most_ns);
         fewest = rows < fewest ? rows : fewest;

@@ -50,11 +50,18 @@ static double overhead_ns(const struct terms *terms)
            (terms->controller->limits.batches_in_flight + 1) * (double)terms->rates.step_ns;
 }
 
-/* T: a whole turn of a model. */
+/* Q: a turn lasts for as long as its load at least. */
+static double quantum_ns(const struct terms *terms, const struct ss_model *model)
+{
+    double least = (double)terms->controller->limits.quantum_ns, load = load_ns(terms, model);
+    return load > least ? load : least;
+}
+
+/* T: a whole turn of a model; the step that follows its load may compute for as long. */
 static double turn_ns(const struct terms *terms, const struct ss_model *model)
 {
-    return load_ns(terms, model) + overhead_ns(terms) +
-           (double)terms->controller->limits.quantum_ns + prefill_ns(terms, model);
+    return 2 * load_ns(terms, model) + overhead_ns(terms) + quantum_ns(terms, model) +
+           prefill_ns(terms, model);
 }
 
 /* The turns of all models but one that are ACTIVE, or of all, and once more the longest. */
@@ -127,13 +134,13 @@ uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
         terms.rates.step_ns == 0)
         return UINT64_MAX;
     terms.step_ns = (double)terms.rates.step_ns / (1 - ss_class_share_of(controller));
-    double quantum_ns = (double)controller->limits.quantum_ns;
-    double first_ns = first_step_ns(&terms, model);
+    double quantum = quantum_ns(&terms, model), first_ns = first_step_ns(&terms, model);
     double before = model->queued + 1; /* n */
-    double per_turn = quantum_ns > first_ns ? (double)(uint64_t)(quantum_ns / first_ns) : 1;
+    double per_turn = (double)controller->limits.quantum_ns / first_ns;
+    per_turn = per_turn > 1 ? (double)(uint64_t)per_turn : 1;
     double rounds = (double)(uint64_t)((before + per_turn - 1) / per_turn);
-    double own_ns = quantum_ns + prefill_ns(&terms, model) + loads_ns(&terms) +
-                    load_ns(&terms, model) + overhead_ns(&terms);
+    double own_ns = quantum + prefill_ns(&terms, model) + loads_ns(&terms) +
+                    2 * load_ns(&terms, model) + overhead_ns(&terms);
     double bound_ns = (double)controller->limits.overdue_ns + turns_ns(&terms, model, true) +
                       own_ns + before * first_ns;
     double round_ns = turns_ns(&terms, model, false) + own_ns;
