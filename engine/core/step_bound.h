@@ -6,8 +6,8 @@
 
 /* Rows of one more sequence that fit beside LOAD, whose context counts that sequence's cached
  * tokens: with them the step takes no longer than limits.step_time_max on any stage, or than what
- * the model's load still takes, if that is longer. Rows that cost nothing, since the weights are read meanwhile, always fit. UINT32_MAX
- * where the cost is unknown. */
+ * the model's load still takes, if that is longer. Rows that cost nothing, since the weights are
+ * read meanwhile, always fit. UINT32_MAX where the cost is unknown. */
 uint32_t ss_step_bound_rows(const struct ss_controller *controller, const struct ss_model *model,
                             const struct ss_step_load *load);
 
