@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 
 from rows import PROFILES, ROWS, VARIANTS
-from simulate import default_program
 from table import make
+
+from experiments.simulation import default_program
 
 
 def parse() -> argparse.Namespace:

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.blind import Case
+
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = {"H200": "h200-x4", "A100": "a100-x4"}
 # The A100's profile loses 200 us a copy: larger ones lose less.
 DEVICES: dict[str, dict[str, Any]] = {"H200": {}, "A100": {"piece": "64MiB"}}
 GIB_OF_MODEL = {"opt-13b": 6.25, "opt-6.7b": 3.25}
+GIB_OF_WEIGHTS = {"opt-13b": 24.4 / 4, "opt-6.7b": 12.8 / 4}  # a rank's mean share
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class Row:
 
     def workload(self) -> dict[str, Any]:
         return {"duration": self.duration, **self.lengths, "streams": self.streams}
+
+    def known(self) -> Case:
+        """For the bound of schedulers that cannot foresee arrivals."""
+        pool = self.room * GIB_OF_MODEL[self.shape] + self.kv
+        seconds = float(self.duration.removesuffix("s"))
+        return Case(self.streams, seconds, self.models, pool / GIB_OF_WEIGHTS[self.shape])
 
 
 def gamma(rates: list[float], cv: float) -> list[dict[str, Any]]:

@@ -18,9 +18,9 @@ import sweep
 import table
 import targets
 from rows import PROFILES, ROWS
-from simulate import default_program
 
 from experiments import results
+from experiments.simulation import default_program
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["3 models, rates (10,1,1), CV 1", "6 models, rates (10,10,10,10,1,1), CV 0.25", "cyclic"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rows import PROFILES, ROWS, VARIANTS, Row
-from simulate import Run, simulate_all
+
+from experiments.simulation import Run, simulate_all
 
 HELD = 0.99
 FACTORS = [round(0.1 * 2 ** (i / 2), 4) for i in range(14)]  # of the row's own rates: to 9

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from blind import blind_sum
 from rows import PROFILES, VARIANTS, Row
-from simulate import Result, Run, simulate_all
+
+from experiments.blind import blind_sum
+from experiments.simulation import Result, Run, simulate_all
 
 BOUNDED = "lru"
 
@@ -126,7 +127,7 @@ def make(
             by_variant = {v: [next(found) for _ in seeds] for v in variants}
             bounds = [result.summary["bound"] for result in by_variant[BOUNDED]]
             blind = sum(
-                blind_sum(row, result.arrivals, result.summary["bound"])
+                blind_sum(row.known(), result.arrivals, result.summary["bound"])
                 for result in by_variant[BOUNDED]
             ) / sum(len(result.arrivals) for result in by_variant[BOUNDED])
             cells += [pool(profile, row.name, v, r, bounds, blind) for v, r in by_variant.items()]

@@ -15,14 +15,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rows import GIB_OF_MODEL, Row
 
 STEP_S = 0.005
-GIB_OF_WEIGHTS = {"opt-13b": 24.4 / 4, "opt-6.7b": 12.8 / 4}  # a rank's mean share
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the scheduler knows."""
+
+    streams: Sequence[Mapping[str, Any]]  # as a workload file has them; the first one counts
+    seconds: float
+    models: int  # m-0, m-1, ...
+    room: float  # models whose weights the pool holds
 
 
 def gamma_tail(shape: float, x: float) -> float:
@@ -68,10 +77,9 @@ def least_wait(masses: Any, keep: float, room: float) -> Any:
     return np.sort(masses, axis=1)[:, ::-1] @ missing
 
 
-def waits(row: Row, arrivals: Sequence[tuple[float, str]], keep: float, room: float) -> float:
+def waits(case: Case, arrivals: Sequence[tuple[float, str]], keep: float) -> float:
     """The bound's sum of missing shares over one run; nan where the arrivals can be foreseen."""
-    stream = row.streams[0]
-    until = float(row.duration.removesuffix("s"))
+    stream, until, room = case.streams[0], case.seconds, case.room
     if "cyclic" in stream:
         return math.nan
     if "mmpp" in stream:
@@ -79,18 +87,18 @@ def waits(row: Row, arrivals: Sequence[tuple[float, str]], keep: float, room: fl
         stay = [float(text.removesuffix("s")) for text in stream["mmpp"]["dwell"]]
         busy = stay[1] / sum(stay)
         total = 0.0
-        for states in itertools.product((0, 1), repeat=row.models):  # known to the scheduler
+        for states in itertools.product((0, 1), repeat=case.models):  # known to the scheduler
             chance = math.prod(busy if state else 1 - busy for state in states)
             rates = np.array([[high if state else low for state in states]])
             total += chance * float(least_wait(rates, keep, room)[0])
         return total * until
     if "zipf" in stream:
-        shares = np.arange(1, row.models + 1, dtype=float) ** -stream["zipf"]["skew"]
+        shares = np.arange(1, case.models + 1, dtype=float) ** -stream["zipf"]["skew"]
         rates = stream["zipf"]["rate"] * shares / shares.sum()
         return float(least_wait(rates[None, :], keep, room)[0]) * until
     edges = np.union1d(np.arange(0, until, STEP_S), [at for at, _ in arrivals])
     edges = np.append(edges[edges < until], until)
-    masses = np.empty((len(edges) - 1, row.models))
+    masses = np.empty((len(edges) - 1, case.models))
     for model, rate in enumerate(stream["gamma"]["rate"]):
         own = np.array([0.0] + sorted(at for at, name in arrivals if name == f"m-{model}"))
         since = own[np.searchsorted(own, edges[:-1], side="right") - 1]
@@ -99,13 +107,13 @@ def waits(row: Row, arrivals: Sequence[tuple[float, str]], keep: float, room: fl
     return float(least_wait(masses, keep, room).sum())
 
 
-def blind_sum(row: Row, arrivals: Sequence[tuple[float, str]], bound: dict[str, float]) -> float:
+def blind_sum(
+    case: Case, arrivals: Sequence[tuple[float, str]], bound: Mapping[str, float]
+) -> float:
     """The least expected sum of latencies of a run; BOUND: swapsim's, of the same arrivals."""
     load, count = bound["load_mean_s"], len(arrivals)
     hidden = bound["first_mean_s"] - bound["loads_mean_s"]
-    keep = max(0.0, 1 - hidden / load)
-    pool = row.room * GIB_OF_MODEL[row.shape] + row.kv
-    missing = waits(row, arrivals, keep, pool / GIB_OF_WEIGHTS[row.shape])
+    missing = waits(case, arrivals, max(0.0, 1 - hidden / load))
     if math.isnan(missing):
         return bound["mean_s"] * count
     return max(bound["mean_s"] * count, bound["warm_mean_s"] * count + load * missing)
