@@ -75,7 +75,8 @@ static bool get_blocks(struct ss_controller *controller, struct batch *batch, ui
     struct ss_claim claim = {.order = ss_precedence_of(controller, index), .model = batch->model};
     for (int stage = 0; stage < controller->pp; stage++)
         claim.need[stage] = count * controller->models[batch->model].block_pages[stage];
-    if (ss_room_make(controller, &claim) && (!spilled || ss_aside_restore(controller, index)) &&
+    if (ss_room_make(controller, &claim) == SS_ROOM_FREE &&
+        (!spilled || ss_aside_restore(controller, index)) &&
         (new_blocks == 0 || ss_blocks_take(controller, index, new_blocks)))
         return true;
     batch->no_claims = true;

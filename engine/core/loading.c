@@ -26,10 +26,13 @@ static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t 
     for (int stage = 0; stage < controller->pp; stage++)
         claim.need[stage] =
             model->pages_in[stage][SS_CHUNK_ABSENT] + blocks * model->block_pages[stage];
-    if (model->chunks_in[SS_CHUNK_DROPPING] == 0 && ss_room_count_models(controller, &claim) &&
-        ss_room_make(controller, &claim) && ss_placing_start_load(controller, index, 0))
+    enum ss_room room = SS_ROOM_NONE;
+    if (model->chunks_in[SS_CHUNK_DROPPING] == 0 && ss_room_count_models(controller, &claim))
+        room = ss_room_make(controller, &claim);
+    if (room == SS_ROOM_FREE && ss_placing_start_load(controller, index, 0))
         return true;
     controller->blocked_order = order;
+    controller->blocked_leaving = room != SS_ROOM_NONE;
     for (int stage = 0; stage < controller->pp; stage++)
         controller->blocked_need[stage] = claim.need[stage];
     return false;

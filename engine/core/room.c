@@ -27,7 +27,10 @@ static void add_reserves(const struct ss_controller *controller, struct ss_claim
         for (int stage = 0; stage < controller->pp && end > has; stage++)
             claim->need[stage] += (end - has) * model->block_pages[stage];
     }
-    if (controller->blocked_order < claim->order)
+    /* A later sequence's blocks can be taken at any time, so they keep no load waiting that finds
+     * too little even so: the model that must leave for it serves meanwhile whom it can. */
+    if (controller->blocked_order < claim->order &&
+        (claim->for_load || controller->blocked_leaving))
         for (int stage = 0; stage < controller->pp; stage++)
             claim->need[stage] += controller->blocked_need[stage];
 }
@@ -84,6 +87,17 @@ static uint32_t last_of(const struct ss_controller *controller, const struct ss_
     return SS_NONE;
 }
 
+/* Its blocks may be taken for the claim, or may be once they are back: else loads could wait
+ * without end while later sequences return one after the other. */
+static bool will_be_takable(const struct ss_controller *controller, const struct ss_claim *claim,
+                            uint32_t index)
+{
+    if (may_take(controller, claim, index))
+        return true;
+    return claim->for_load && controller->sequences[index].state == SS_SEQUENCE_RESTORING &&
+           ss_precedence_of(controller, index) > claim->order;
+}
+
 /* What could be taken for the claim, all victims together. */
 static void add_victims(const struct ss_controller *controller, const struct ss_claim *claim,
                         uint64_t *extra)
@@ -101,10 +115,9 @@ static void add_victims(const struct ss_controller *controller, const struct ss_
          i = controller->models[i].engaged_next) {
         const struct ss_model *model = &controller->models[i];
         for (int class = 0; class < SS_CLASSES; class ++)
-            for (uint32_t at = last_of(controller, claim, &model->live[class]); at != SS_NONE;
-                 at = sequences[at].previous)
-                for (int stage = 0; may_take(controller, claim, at) && stage < controller->pp;
-                     stage++)
+            for (uint32_t at = model->live[class].last; at != SS_NONE; at = sequences[at].previous)
+                for (int stage = 0;
+                     will_be_takable(controller, claim, at) && stage < controller->pp; stage++)
                     extra[stage] += (uint64_t)sequences[at].blocks * model->block_pages[stage];
     }
 }
@@ -200,25 +213,25 @@ static bool take_victim(struct ss_controller *controller, const struct ss_claim 
     return best_model(controller, claim, true, &view) != SS_NONE && drop(controller, claim, &view);
 }
 
-bool ss_room_make(struct ss_controller *controller, const struct ss_claim *given)
+enum ss_room ss_room_make(struct ss_controller *controller, const struct ss_claim *given)
 {
     struct ss_claim claim = *given;
     add_reserves(controller, &claim);
     uint64_t nothing[SS_STAGES_MAX] = {0}, leaving[SS_STAGES_MAX] = {0}, all[SS_STAGES_MAX];
     if (!is_short(controller, &claim, nothing))
-        return true;
+        return SS_ROOM_FREE;
     for (int stage = 0; stage < controller->pp; stage++)
         all[stage] = leaving[stage] = controller->pools[stage].leaving_pages;
     add_victims(controller, &claim, all);
     if (is_short(controller, &claim, all))
-        return false;
+        return SS_ROOM_NONE;
     while (is_short(controller, &claim, leaving)) {
         if (!take_victim(controller, &claim))
-            return false;
+            return SS_ROOM_LEAVING;
         for (int stage = 0; stage < controller->pp; stage++)
             leaving[stage] = controller->pools[stage].leaving_pages;
     }
-    return !is_short(controller, &claim, nothing);
+    return is_short(controller, &claim, nothing) ? SS_ROOM_LEAVING : SS_ROOM_FREE;
 }
 
 void ss_room_make_cheaply(struct ss_controller *controller, const struct ss_claim *given,

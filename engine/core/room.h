@@ -16,10 +16,14 @@ struct ss_claim {
     uint32_t need[SS_STAGES_MAX]; /* pages */
 };
 
-/* True when need pages are free on every stage beside what older claims need. Otherwise it has done
- * what can be done now (nothing, if even all victims would not do), and pages may come free when
- * ranks report. */
-bool ss_room_make(struct ss_controller *controller, const struct ss_claim *claim);
+enum ss_room {
+    SS_ROOM_NONE,    /* even all victims would not do: nothing was done */
+    SS_ROOM_LEAVING, /* enough was taken, as far as that can be now; it is not all free yet */
+    SS_ROOM_FREE,
+};
+
+/* Makes need pages free on every stage beside what older claims need. */
+enum ss_room ss_room_make(struct ss_controller *controller, const struct ss_claim *claim);
 
 /* Room for a guess: takes idle models whose pages are worth LIMIT each at most, in seconds that
  * requests will not wait, until the claim is met or there are no more. *PAGES: what is free of each

@@ -210,8 +210,10 @@ struct ss_controller {
     struct ss_control controls[SS_CONTROLS_MAX];
     uint32_t controls_now;
 
-    /* The oldest load that found no room in this round: younger claims must leave what it needs. */
+    /* The oldest load that found no room in this round: younger claims must leave what it needs
+     * (room.c: which). */
     uint64_t blocked_order;
+    bool blocked_leaving; /* what it needs is coming free */
     uint32_t blocked_need[SS_STAGES_MAX];
     uint64_t claimed_order; /* of the model that precedes all others, once others had to wait for it
                                to find room */

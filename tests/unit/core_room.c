@@ -108,6 +108,32 @@ Test(core_room, an_older_request_takes_the_place_of_a_younger_model)
     cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 1);
 }
 
+static bool was_served(uint64_t request)
+{
+    for (uint32_t i = 0; i < log_count; i++)
+        for (uint32_t j = 0; j < log_entries[i].count; j++)
+            if (log_entries[i].sequences[j].request == request)
+                return true;
+    return false;
+}
+
+/* What is free would not do for the load, which must wait until the model leaves. */
+Test(core_room, a_model_that_must_leave_for_a_load_serves_younger_requests_meanwhile)
+{
+    options.pool_pages[0] = MODEL_PAGES + 4;
+    open_controller();
+    warm(0, 1);
+    arrive(2, 0, 2, 6);
+    arrive(3, 1, 2, 2);
+    cr_assert_null(sent(SS_ENTRY_LOAD, 0));
+    arrive(4, 0, 2, 6);
+    answer(&log_entries[log_count - 1]);
+    cr_assert(was_served(4), "beside request 2");
+    cr_assert_not(acted(SS_ACTION_END, 2));
+    answer_all();
+    cr_assert_eq(view().answered, 4);
+}
+
 /* Two models at work, four blocks for three sequences: request 12 is the youngest, and has two when
  * request 11 wants its second. */
 static void crowd(uint32_t spill_blocks)
