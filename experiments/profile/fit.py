@@ -14,6 +14,13 @@ CONTEXT = 512  # of stepbench's decode steps
 PROMPT = 512  # of the sequences of its prefills
 WEIGHT_BYTES = 2  # an element's
 VOCABULARY = 50272
+STEPS = (
+    "first token of 8, resident",
+    "prefill 1 x 512",
+    "prefill 8 x 512",
+    "decode, batch 1, context 512",
+    "decode, batch 32, context 512",
+)
 LINK_BOUND = 0.95  # of all links' rates: above it, they and not the host's memory are the limit
 
 # hidden, embedding, ffn
@@ -141,16 +148,16 @@ def fit_sums(rows: Rows, of: Figures) -> Figures:
     return found
 
 
-def fit_edges(one: Rows, stages: Rows, step_overhead: float) -> Figures:
-    """Activations: what a first token takes longer over two stages, less the step's own overhead on
-    the second. Entries meet a rank that works, reports one that sleeps."""
-    what = "first token of 8, resident"
+def fit_edges(one: Rows, stages: Rows, messages: Rows, step_overhead: float) -> Figures:
+    """Activations: what steps take longer over several stages, less the step's own overhead on each
+    further one; the median of all kinds of steps, as one that finds the ranks idle pays more than
+    one that follows another. Entries meet a rank that works, reports one that sleeps."""
     pp = round(max(row["pp"] for row in stages))
-    hop = (value(stages, what) - value(one, what)) / (pp - 1) - step_overhead
+    hops = [(value(stages, what) - value(one, what)) / (pp - 1) for what in STEPS]
     return {
-        "edge.entry": value(stages, "message to a busy rank"),
-        "edge.activation": max(hop, 0.0),
-        "edge.report": value(stages, "message to a sleeping rank"),
+        "edge.entry": value(messages, "message to a busy rank"),
+        "edge.activation": max(median(hops) - step_overhead, 0.0),
+        "edge.report": value(messages, "message to a sleeping rank"),
     }
 
 
@@ -160,5 +167,7 @@ def fit(rows: Mapping[str, Rows], activation_bytes: int) -> Figures:
     if "tp" in rows:
         found |= fit_sums(rows["tp"], found)
     if "pp" in rows:
-        found |= fit_edges(rows["1x1-few"], rows["pp"], found["compute.step_overhead"])
+        messages = [*rows["pp"], *rows.get("tp", [])]
+        overhead = found["compute.step_overhead"]
+        found |= fit_edges(rows["1x1-few"], rows["pp"], messages, overhead)
     return found

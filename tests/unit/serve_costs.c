@@ -39,8 +39,9 @@ static double step_s(const struct ss_catalog *catalog, uint64_t rows, uint64_t c
     return (double)ns / 1e9;
 }
 
-/* experiments/stepbench/results: the model is one for all layouts, so some are 10% off. (4,1) and
- * (2,2) were measured before prefill's attention was tiled: prefill is compared at (1,1) alone. */
+/* experiments/profile/results/h200-x4/busy-*.json (batch 1) and experiments/stepbench/results: one
+ * model for all layouts. (4,1) and (2,2) were measured before prefill's attention was tiled:
+ * prefill is compared at (1,1) alone. */
 Test(serve_costs, steps_as_measured)
 {
     static const struct {
@@ -48,29 +49,30 @@ Test(serve_costs, steps_as_measured)
         uint64_t rows, context;
         double measured_s;
     } rows[] = {
-        {1, 1, 1, 513, 0.0104897},   {1, 1, 32, 32 * 513, 0.0154419},
+        {1, 1, 1, 712, 0.0101066},   {1, 1, 32, 32 * 513, 0.0154419},
         {1, 1, 512, 512, 0.0249776}, {1, 1, 4096, 8 * 512, 0.172889},
-        {4, 1, 1, 513, 0.00677493},  {4, 1, 32, 32 * 513, 0.00810543},
-        {2, 2, 1, 513, 0.00935156},  {2, 2, 32, 32 * 513, 0.0123347},
+        {4, 1, 1, 712, 0.0070875},   {4, 1, 32, 32 * 513, 0.00810543},
+        {2, 2, 1, 712, 0.00958423},  {2, 2, 32, 32 * 513, 0.0123347},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ss_config *config;
         struct ss_catalog *catalog = open_catalog(rows[i].tp, rows[i].pp, "h200-x4.yaml", &config);
         double said_s = step_s(catalog, rows[i].rows, rows[i].context);
-        cr_assert_float_eq(said_s / rows[i].measured_s, 1, 0.11, "(%d,%d), %d rows: says %g",
+        cr_assert_float_eq(said_s / rows[i].measured_s, 1, 0.06, "(%d,%d), %d rows: says %g",
                            rows[i].tp, rows[i].pp, (int)rows[i].rows, said_s);
         ss_catalog_close(catalog);
         ss_config_destroy(config);
     }
 }
 
-/* experiments/swapbench/results: loads of all ranks at once. */
+/* Loads of all ranks at once, the mean of experiments/swapbench/results and of the day that the
+ * profile was measured: days differ by up to a fifth. */
 Test(serve_costs, loads_as_measured)
 {
     static const struct {
         int tp, pp;
         double measured_s;
-    } rows[] = {{1, 1, 0.4722}, {4, 1, 0.1357}, {1, 4, 0.1320}, {2, 2, 0.1326}};
+    } rows[] = {{1, 1, 0.4722}, {4, 1, 0.1363}, {1, 4, 0.1453}, {2, 2, 0.1429}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ss_config *config;
         struct ss_catalog *catalog = open_catalog(rows[i].tp, rows[i].pp, "h200-x4.yaml", &config);
@@ -132,7 +134,8 @@ Test(serve_costs, in_the_controllers_options)
     ss_catalog_controller_options(catalog, &model, &options);
     ss_costs_of_stage(catalog, 0, 1, &stage);
     cr_assert_eq(memcmp(&stage, &model.cost[1], sizeof stage), 0);
-    cr_assert_eq(options.link_bytes_per_s, 199000000000ull / 4);
+    cr_assert_eq(options.link_bytes_per_s,
+                 (uint64_t)(catalog->profile->link.total_bytes_per_s / 4));
     ss_catalog_close(catalog);
     ss_config_destroy(config);
 }
