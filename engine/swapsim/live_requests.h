@@ -9,8 +9,9 @@
 struct ss_live_request {
     struct ss_sim_request plan; /* what the ranks see; its handle is 0 where the request is over */
     struct ss_outcome outcome;
-    uint32_t process; /* of the workload */
-    uint32_t next;    /* free list */
+    uint64_t token_ns; /* when its latest token came */
+    uint32_t process;  /* of the workload */
+    uint32_t next;     /* free list */
 };
 
 struct ss_live_requests {

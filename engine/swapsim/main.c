@@ -41,7 +41,7 @@ static const char doc[] =
 enum { KEY_SLO = 256, KEY_CV, KEY_RATE, KEY_DURATION, KEY_BOUND, KEY_CHECK, KEY_QUIET };
 
 struct arguments {
-    const char *config, *workload, *out, *arrivals;
+    const char *config, *workload, *out, *arrivals, *tokens;
     uint64_t seed;
     uint32_t groups;
     double slo_factor, cv, rate;
@@ -58,6 +58,7 @@ static const struct argp_option options[] = {
      "seed, are dealt to them (default: 1)",
      0},
     {"arrivals", 'a', "FILE", 0, "Write the arrivals as they came, to be replayed", 0},
+    {"tokens", 't', "FILE", 0, "Write a line for each token: when, and how long after the last", 0},
     {"rate", KEY_RATE, "FACTOR", 0, "Every rate of the workload times this", 0},
     {"cv", KEY_CV, "CV", 0, "Coefficient of variation of all gaps, in place of the workload's", 0},
     {"slo", KEY_SLO, "FACTOR", 0,
@@ -112,6 +113,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case 'a':
         arguments->arrivals = text;
+        return 0;
+    case 't':
+        arguments->tokens = text;
         return 0;
     case KEY_RATE:
         arguments->rate = real(state, "rate", text, 1e-6);
@@ -233,10 +237,14 @@ static enum ss_status simulate(const struct arguments *arguments, const struct s
         status = open_file(arguments->out, "requests.csv", &run.requests);
     if (!status && arguments->arrivals)
         status = open_file(0, arguments->arrivals, &run.arrivals);
+    if (!status && arguments->tokens)
+        status = open_file(0, arguments->tokens, &run.tokens);
     if (!status && run.requests)
         fputs(SS_REQUESTS_HEADER, run.requests);
     if (!status && run.arrivals)
         fputs(SS_ARRIVALS_HEADER, run.arrivals);
+    if (!status && run.tokens)
+        fputs(SS_TOKENS_HEADER, run.tokens);
     if (!status)
         status = ss_metrics_open(catalog, arguments->slo_factor, &metrics);
     if (arguments->bound)
@@ -255,6 +263,8 @@ static enum ss_status simulate(const struct arguments *arguments, const struct s
     closed = close_file(run.requests, "requests.csv");
     status = status ? status : closed;
     closed = close_file(run.arrivals, arguments->arrivals);
+    status = status ? status : closed;
+    closed = close_file(run.tokens, arguments->tokens);
     return status ? status : closed;
 }
 

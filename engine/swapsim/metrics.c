@@ -60,6 +60,7 @@ void ss_metrics_close(struct ss_metrics *metrics)
 {
     ss_histogram_release(&metrics->latency);
     ss_histogram_release(&metrics->first_token);
+    ss_histogram_release(&metrics->between_tokens);
     for (int class = 0; class < SS_CLASSES; class ++) {
         ss_histogram_release(&metrics->class_latency[class]);
         ss_histogram_release(&metrics->class_first_token[class]);
@@ -79,6 +80,11 @@ void ss_metrics_arrival(struct ss_metrics *metrics, uint32_t model, uint64_t at_
     of->arrivals++;
     of->last_ns = at_ns;
     metrics->arrivals++;
+}
+
+enum ss_status ss_metrics_gap(struct ss_metrics *metrics, uint64_t gap_ns)
+{
+    return ss_histogram_add(&metrics->between_tokens, gap_ns);
 }
 
 uint64_t ss_cold_latency_ns(const struct ss_metrics *metrics, uint32_t model,

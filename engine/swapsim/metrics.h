@@ -35,7 +35,7 @@ struct ss_cold_model {
 struct ss_metrics {
     const struct ss_catalog *catalog;
     struct ss_cold_model *cold_models;
-    struct ss_histogram latency, first_token;
+    struct ss_histogram latency, first_token, between_tokens;
     struct ss_histogram class_latency[SS_CLASSES], class_first_token[SS_CLASSES];
     uint64_t arrivals, answered, cold, in_time;
     uint64_t ends[SS_END_KINDS], refusals[SS_END_KINDS];
@@ -53,6 +53,9 @@ SS_MUST_CHECK enum ss_status ss_metrics_open(const struct ss_catalog *catalog, d
 void ss_metrics_close(struct ss_metrics *metrics);
 
 void ss_metrics_arrival(struct ss_metrics *metrics, uint32_t model, uint64_t at_ns);
+/* A further token of a request came so long after the one before it. */
+SS_MUST_CHECK enum ss_status ss_metrics_gap(struct ss_metrics *metrics, uint64_t gap_ns);
+
 SS_MUST_CHECK enum ss_status ss_metrics_outcome(struct ss_metrics *metrics,
                                                 const struct ss_outcome *outcome);
 

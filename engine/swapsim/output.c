@@ -155,6 +155,8 @@ void ss_write_summary(FILE *file, const struct ss_run_options *options, struct s
     write_times(file, "latency_s", &metrics->latency);
     fprintf(file, ",\n  ");
     write_times(file, "first_token_s", &metrics->first_token);
+    fprintf(file, ",\n  ");
+    write_times(file, "between_tokens_s", &metrics->between_tokens);
     fprintf(file, ",\n");
     write_classes(file, metrics);
     fprintf(file,

@@ -100,6 +100,25 @@ static enum ss_status end_request(struct run *run, struct ss_live_request *reque
     return status;
 }
 
+static void note_token(struct run *run, struct ss_live_request *request)
+{
+    struct ss_outcome *outcome = &request->outcome;
+    bool first = outcome->tokens++ == 0;
+    uint64_t gap_ns = first ? 0 : run->now_ns - request->token_ns;
+    char at[TIME_BYTES], gap[TIME_BYTES] = "";
+    if (first) {
+        outcome->first_ns = run->now_ns;
+    } else {
+        enum ss_status status = ss_metrics_gap(run->metrics, gap_ns);
+        run->status = run->status ? run->status : status;
+        time_text(gap_ns, false, gap);
+    }
+    request->token_ns = run->now_ns;
+    if (run->options->tokens)
+        fprintf(run->options->tokens, "%s,%s,%s\n", time_text(run->now_ns, false, at),
+                run->options->catalog->models[outcome->model].config->name, gap);
+}
+
 static void act(void *user, const struct ss_action *action)
 {
     struct run *run = ((struct group *)user)->run;
@@ -107,8 +126,7 @@ static void act(void *user, const struct ss_action *action)
     switch (action->kind) {
     case SS_ACTION_TOKEN:
         request = ss_live_requests_find(&run->requests, action->request);
-        if (request->outcome.tokens++ == 0)
-            request->outcome.first_ns = run->now_ns;
+        note_token(run, request);
         return;
     case SS_ACTION_END:
     case SS_ACTION_REFUSE: {

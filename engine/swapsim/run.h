@@ -20,6 +20,7 @@ struct ss_run_options {
     struct ss_yardstick *yardstick; /* gets what is answered; null: no bound is wanted */
     FILE *requests;                 /* requests.csv, a line when each is over; null: none */
     FILE *arrivals;                 /* as they come; null: none */
+    FILE *tokens;                   /* a line for each token; null: none */
 };
 
 /* Sums over the groups. */

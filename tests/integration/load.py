@@ -61,6 +61,8 @@ def test_open_loop() -> None:
         for row, item in zip(rows, made):
             expect_equal(int(row["output_tokens"]), item.output_tokens, "tokens asked for")
             expect(float(row["first_s"]) <= float(row["end_s"]), f"the first token of {row}")
+        gaps = sum(int(row["output_tokens"]) - 1 for row in rows)
+        expect_equal(summary["between_tokens_s"]["count"], gaps, "times between tokens")
         expect_drained(server)
 
 

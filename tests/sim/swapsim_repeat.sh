@@ -21,7 +21,7 @@ refused() { # refused TEXT ARGUMENTS...: exit status 2, and TEXT is said
 }
 
 mixed=configs/workloads/classes.yaml
-run a --workload $mixed --rate 0.2 --seed 7 --arrivals "$out/arrivals.csv"
+run a --workload $mixed --rate 0.2 --seed 7 --arrivals "$out/arrivals.csv" --tokens "$out/tokens.csv"
 run b --workload $mixed --rate 0.2 --seed 7
 run c --workload $mixed --rate 0.2 --seed 8
 same a/summary.json b/summary.json
@@ -36,7 +36,12 @@ assert summary["requests"] == summary["answered"] == len(rows) - 1 > 20
 assert sum(model["requests"] for model in summary["models"]) == summary["requests"]
 assert sum(of["latency_s"]["count"] for of in summary["classes"].values()) == len(rows) - 1
 assert wall["wall_s"] > 0
-' "$out/a/summary.json" "$out/a/wall.json" "$out/a/requests.csv"
+tokens = [line.split(",") for line in open(sys.argv[4]).read().splitlines()[1:]]
+gaps = [float(token[2]) for token in tokens if token[2]]
+assert len(tokens) == summary["tokens"] and len(tokens) - len(gaps) == summary["requests"]
+assert summary["between_tokens_s"]["count"] == len(gaps)
+assert max(gaps) == summary["between_tokens_s"]["max"]
+' "$out/a/summary.json" "$out/a/wall.json" "$out/a/requests.csv" "$out/tokens.csv"
 
 printf 'streams:\n- replay: {csv: arrivals.csv}\n' > "$out/replay.yaml"
 run d --workload "$out/replay.yaml" --arrivals "$out/again.csv"

@@ -176,6 +176,19 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(report.attainment([good, refused], 0.3), 0.5)
         self.assertEqual(report.attainment([good, refused], 0.1), 0.0)
 
+    def test_gaps_between_tokens(self):
+        some = Outcome(Arrival(0, "a", 1, 3), 0.0, tokens_s=[0.5, 0.75, 1.75])
+        other = Outcome(Arrival(0, "b", 1, 2), 0.0, tokens_s=[0.625])
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "tokens.csv")
+            report.write_tokens(path, [some, other])
+            with open(path, encoding="utf-8") as file:
+                lines = [line.split(",") for line in file.read().splitlines()]
+        self.assertEqual(lines[0], report.TOKEN_COLUMNS)
+        self.assertEqual([line[1] for line in lines[1:]], ["a", "b", "a", "a"])
+        self.assertEqual([line[2] for line in lines[1:3]], ["", ""])
+        self.assertEqual([float(line[2]) for line in lines[3:]], [0.25, 1.0])
+
     def test_units(self):
         self.assertEqual(units.parse("250ms", units.TIMES), 0.25)
         self.assertEqual(units.parse("1.5 GiB", units.SIZES), 1.5 * 2**30)

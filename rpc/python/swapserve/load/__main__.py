@@ -89,6 +89,10 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     out = parser.add_argument_group("what comes out")
     out.add_argument("--out", metavar="DIR", help="write summary.json and requests.csv there")
+    out.add_argument(
+        "--tokens", metavar="FILE",
+        help="write a line for each token that was streamed: when, and how long after the last",
+    )  # fmt: skip
     out.add_argument("--json", action="store_true", help="print the summary as JSON")
     out.add_argument(
         "--save-arrivals", metavar="FILE", help="write the list of arrivals to FILE"
@@ -142,6 +146,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         os.makedirs(options.out, exist_ok=True)
         report.write_summary(os.path.join(options.out, "summary.json"), summary)
         report.write_requests(os.path.join(options.out, "requests.csv"), run.outcomes)
+    if options.tokens:
+        report.write_tokens(options.tokens, run.outcomes)
     print(report.to_json(summary) if options.json else report.describe(summary))
     if summary["answered"] == 0 and summary["requests"] > 0:
         return 1

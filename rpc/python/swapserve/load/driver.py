@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Coroutine, Dict, List, Optional, Protocol, Set, TypeVar
 
 from swapserve import AsyncClient, Error, Status
@@ -45,6 +45,7 @@ class Outcome:
     reason: str = ""  # length, eos, ...; or the code of the error
     cold: bool = False
     queue_s: float = 0.0  # as the server says
+    tokens_s: List[float] = field(default_factory=list)  # of a stream: when each came
 
     @property
     def answered(self) -> bool:
@@ -58,6 +59,11 @@ class Outcome:
     def late_s(self) -> float:
         """How long after its intended arrival it was sent."""
         return self.sent_s - self.arrival.time_s
+
+    @property
+    def gaps_s(self) -> List[float]:
+        """The times from token to token."""
+        return [after - before for before, after in zip(self.tokens_s, self.tokens_s[1:])]
 
     @property
     def first_token_s(self) -> Optional[float]:
@@ -182,9 +188,11 @@ class Driver:
         }
         if self._stream and arrival.output_tokens > 1:
             stream = self._client.stream(arrival.model, prompt, **options)
-            async for _ in stream:
+            async for piece in stream:
+                now = self.now()
                 if outcome.first_s is None:
-                    outcome.first_s = self.now()
+                    outcome.first_s = now
+                outcome.tokens_s += [now] * len(piece.tokens)
             result = stream.result
         else:
             result = await self._client.generate(arrival.model, prompt, **options)

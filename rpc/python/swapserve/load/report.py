@@ -15,6 +15,7 @@ from .driver import Outcome, Run
 REQUEST_COLUMNS = [
     "arrival_s", "model", "prompt_tokens", "output_tokens", "class", "first_s", "end_s", "reason",
 ]  # fmt: skip
+TOKEN_COLUMNS = ["time_s", "model", "gap_s"]
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
@@ -86,6 +87,7 @@ def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dic
         "first_token_s": spread(
             [item.first_token_s for item in done if item.first_token_s is not None]
         ),
+        "between_tokens_s": spread([gap for item in done for gap in item.gaps_s]),
         "requests_per_s": len(done) / run.seconds if run.seconds else 0.0,
         "tokens": tokens,
         "tokens_per_s": tokens / run.seconds if run.seconds else 0.0,
@@ -133,6 +135,18 @@ def write_requests(path: Path, outcomes: Sequence[Outcome]) -> None:
             )  # fmt: skip
 
 
+def write_tokens(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """One line for each token of a stream, in order of time; a first one has no gap."""
+    found = []
+    for item in outcomes:
+        for time, gap in zip(item.tokens_s, ["", *(f"{gap:.9f}" for gap in item.gaps_s)]):
+            found.append((time, item.arrival.model, gap))
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(TOKEN_COLUMNS)
+        rows.writerows((f"{time:.9f}", model, gap) for time, model, gap in sorted(found))
+
+
 def describe(summary: Dict[str, Any]) -> str:
     """The summary for people, in lines."""
     lines = [
@@ -143,7 +157,10 @@ def describe(summary: Dict[str, Any]) -> str:
     for reason, count in sorted(summary["refused"].items()):
         lines.append(f"  {count} ended with {reason}")
     lines.append(f"{'ms':>14} " + "".join(f"{name:>10}" for name in ["mean", *SHARES, "max"]))
-    for name, key in (("latency", "latency_s"), ("first token", "first_token_s")):
+    for name, key in (
+        ("latency", "latency_s"), ("first token", "first_token_s"),
+        ("between", "between_tokens_s"),
+    ):  # fmt: skip
         values = summary[key]
         if values["count"]:
             cells = "".join(f"{values[part] * 1e3:10.1f}" for part in ["mean", *SHARES, "max"])
