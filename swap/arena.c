@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/memfd.h>
+#include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -14,9 +17,12 @@
 #include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "swap/memory_limit.h"
+#include "swap/threads.h"
 
 /* Reserving goes in steps: memory may run out under way, and a step lost to a signal is small. */
 #define STEP_BYTES ((size_t)64 << 20)
+/* What one of several threads takes at once: a divisor of STEP_BYTES, in whole huge pages. */
+#define THREAD_STEP_BYTES ((size_t)4 << 20)
 /* Left to everything else on the machine, several ranks taking their steps at once included. */
 #define SPARE_BYTES ((uint64_t)64 << 20)
 #define SEALS       (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -199,28 +205,85 @@ static int back(struct ss_arena *arena, size_t offset, size_t bytes)
     return result;
 }
 
-enum ss_status ss_arena_reserve(struct ss_arena *arena, size_t offset, size_t bytes)
+struct reserving {
+    struct ss_arena *arena;
+    size_t begin, end, page;
+    pthread_mutex_t lock; /* for what follows */
+    size_t next, allowed; /* steps begin at next; memory for all before allowed was there */
+    size_t done_bytes;
+    enum ss_status status;
+    char message[SS_MESSAGE_BYTES];
+};
+
+static enum ss_status fail_reserving(const struct reserving *reserving, const char *why)
 {
-    size_t page = arena->huge ? SS_ARENA_ALIGN : (size_t)sysconf(_SC_PAGESIZE);
+    return ss_fail(SS_NO_MEMORY, "host arena: reserved %zu of %zu bytes at %zu, then %s",
+                   reserving->done_bytes, reserving->end - reserving->begin, reserving->begin, why);
+}
+
+/* Looks at what is left to take before each STEP_BYTES, however many threads share it. */
+static enum ss_status allow(struct reserving *reserving)
+{
+    struct ss_memory_limit limit;
+    char why[sizeof limit.source + 64];
+    size_t left = reserving->end - reserving->allowed;
+    size_t step = left < STEP_BYTES ? left : STEP_BYTES;
+    ss_memory_limit_read("", &limit);
+    if (!reserving->arena->huge && limit.available_bytes < step + SPARE_BYTES) {
+        snprintf(why, sizeof why, "%s was down to %llu", limit.source,
+                 (unsigned long long)limit.available_bytes);
+        return fail_reserving(reserving, why);
+    }
+    reserving->allowed += step;
+    return SS_OK;
+}
+
+static void keep_failure(struct reserving *reserving, enum ss_status status)
+{
+    if (!status || reserving->status)
+        return;
+    reserving->status = status;
+    snprintf(reserving->message, sizeof reserving->message, "%s", ss_status_message());
+}
+
+/* With the lock held between steps. */
+static void reserve_steps(void *user)
+{
+    struct reserving *reserving = user;
+    pthread_mutex_lock(&reserving->lock);
+    while (!reserving->status && reserving->next < reserving->end) {
+        size_t at = reserving->next, left = reserving->end - at;
+        size_t step = left < THREAD_STEP_BYTES ? left : THREAD_STEP_BYTES;
+        if (at + step > reserving->allowed)
+            keep_failure(reserving, allow(reserving));
+        if (reserving->status)
+            break;
+        reserving->next += step;
+        pthread_mutex_unlock(&reserving->lock);
+        size_t whole = (step + reserving->page - 1) / reserving->page * reserving->page;
+        int error = back(reserving->arena, at, whole) ? errno : 0;
+        pthread_mutex_lock(&reserving->lock);
+        if (error)
+            keep_failure(reserving, fail_reserving(reserving, strerror(error)));
+        else
+            reserving->done_bytes += step;
+    }
+    pthread_mutex_unlock(&reserving->lock);
+}
+
+enum ss_status ss_arena_reserve(struct ss_arena *arena, size_t offset, size_t bytes, int threads)
+{
+    struct reserving reserving = {.arena = arena};
     if (offset > arena->bytes || bytes > arena->bytes - offset)
         return ss_fail(SS_INVALID, "host arena: %zu bytes at %zu reach past its end at %zu", bytes,
                        offset, arena->bytes);
-    size_t end = offset + bytes;
-    for (size_t at = offset / page * page; at < end; at += STEP_BYTES) {
-        size_t step = end - at < STEP_BYTES ? (end - at + page - 1) / page * page : STEP_BYTES;
-        struct ss_memory_limit limit;
-        ss_memory_limit_read("", &limit);
-        if (!arena->huge && limit.available_bytes < step + SPARE_BYTES)
-            return ss_fail(SS_NO_MEMORY,
-                           "host arena: reserved %zu of %zu bytes at %zu, then %s was down to %llu",
-                           at > offset ? at - offset : 0, bytes, offset, limit.source,
-                           (unsigned long long)limit.available_bytes);
-        if (back(arena, at, step))
-            return ss_fail_errno(SS_NO_MEMORY, errno,
-                                 "host arena: reserved %zu of %zu bytes at %zu",
-                                 at > offset ? at - offset : 0, bytes, offset);
-    }
-    return SS_OK;
+    reserving.page = arena->huge ? SS_ARENA_ALIGN : (size_t)sysconf(_SC_PAGESIZE);
+    reserving.begin = reserving.next = reserving.allowed = offset / reserving.page * reserving.page;
+    reserving.end = offset + bytes;
+    pthread_mutex_init(&reserving.lock, 0);
+    ss_threads_run(threads, reserve_steps, &reserving);
+    pthread_mutex_destroy(&reserving.lock);
+    return reserving.status ? ss_fail(reserving.status, "%s", reserving.message) : SS_OK;
 }
 
 void ss_arena_destroy(struct ss_arena *arena)

@@ -28,8 +28,9 @@ SS_MUST_CHECK enum ss_status ss_arena_attach(int fd, size_t bytes, struct ss_are
 int ss_arena_fd(const struct ss_arena *arena);
 size_t ss_arena_bytes(const struct ss_arena *arena);
 
-/* Backs [OFFSET, OFFSET + BYTES) with memory now. */
-SS_MUST_CHECK enum ss_status ss_arena_reserve(struct ss_arena *arena, size_t offset, size_t bytes);
+/* Backs [OFFSET, OFFSET + BYTES) with memory now, by THREADS threads (1 at least). */
+SS_MUST_CHECK enum ss_status ss_arena_reserve(struct ss_arena *arena, size_t offset, size_t bytes,
+                                              int threads);
 
 /* The address of OFFSET in this process. */
 void *ss_arena_at(const struct ss_arena *arena, size_t offset);

@@ -1,91 +1,28 @@
 #include "swap/fill.h"
 
 #include <stdbool.h>
-#include <string.h>
 
-#include "engine/base/assert.h"
-#include "engine/base/memory.h"
 #include "swap/checkpoint/checkpoint.h"
 #include "swap/convert.h"
 #include "swap/fill_walk.h"
 
-#define BUFFER_BYTES   ((size_t)8 << 20)
-#define PROGRESS_BYTES ((size_t)1 << 20)
-
-static void report(struct ss_fill_walk *walk, size_t reached, size_t step)
-{
-    if (reached - walk->reported < step)
-        return;
-    if (walk->progress)
-        walk->progress(walk->user, reached - walk->reported);
-    walk->reported = reached;
-}
-
-void ss_fill_walk_reached(struct ss_fill_walk *walk, const void *at)
-{
-    report(walk, (size_t)((const unsigned char *)at - walk->base), PROGRESS_BYTES);
-}
-
-static enum ss_status walk_tensor(struct ss_fill_walk *walk, const struct ss_tensor *tensor,
-                                  unsigned char *to, const unsigned char *end)
-{
-    for (int p = 0; p < tensor->part_count; p++) {
-        const struct ss_tensor_part *part = &tensor->parts[p];
-        size_t bytes = (size_t)part->row_count * part->column_count * ss_dtype_bytes(tensor->dtype);
-        SS_ASSERT(bytes <= (size_t)(end - to));
-        SS_ASSERT(part->row_begin <= part->source_rows &&
-                  part->row_count <= part->source_rows - part->row_begin &&
-                  part->column_begin <= part->source_columns &&
-                  part->column_count <= part->source_columns - part->column_begin);
-        enum ss_status status = bytes ? walk->part(walk, tensor, part, to) : SS_OK;
-        if (status)
-            return status;
-        to += bytes;
-        ss_fill_walk_reached(walk, to);
-    }
-    /* What no part covers, up to the next tensor. */
-    memset(to, 0, (size_t)(end - to));
-    return SS_OK;
-}
-
-enum ss_status ss_fill_walk_run(struct ss_fill_walk *walk)
-{
-    for (int c = 0; c < walk->image->chunk_count; c++) {
-        const struct ss_chunk *chunk = &walk->image->chunks[c];
-        unsigned char *base = walk->base + chunk->offset;
-        for (int t = 0; t < chunk->tensor_count; t++) {
-            const struct ss_tensor *tensor = &chunk->tensors[t];
-            size_t end = t + 1 < chunk->tensor_count ? tensor[1].offset : chunk->bytes;
-            enum ss_status status = walk_tensor(walk, tensor, base + tensor->offset, base + end);
-            if (status)
-                return status;
-        }
-    }
-    report(walk, walk->image->bytes, 1);
-    return SS_OK;
-}
-
-struct file_fill {
-    const struct ss_checkpoint *checkpoint;
-    unsigned char *buffer; /* BUFFER_BYTES */
-};
+#define BUFFER_BYTES ((size_t)8 << 20)
 
 /* Elements [FIRST, FIRST + COUNT) of the tensor, row after row, to TO. */
 static enum ss_status read_run(struct ss_fill_walk *walk, const struct ss_checkpoint_tensor *tensor,
                                enum ss_dtype dtype, uint64_t first, uint64_t count,
                                unsigned char *to)
 {
-    struct file_fill *fill = walk->context;
     size_t width = ss_dtype_bytes(tensor->dtype);
     bool direct = dtype == tensor->dtype;
     while (count > 0) {
         size_t step = count < BUFFER_BYTES / width ? count : BUFFER_BYTES / width;
         enum ss_status status =
-            ss_checkpoint_read(tensor, first * width, direct ? to : fill->buffer, step * width);
+            ss_checkpoint_read(tensor, first * width, direct ? to : walk->buffer, step * width);
         if (status)
             return status;
         if (!direct)
-            ss_convert(to, dtype, fill->buffer, tensor->dtype, step);
+            ss_convert(to, dtype, walk->buffer, tensor->dtype, step);
         to += step * ss_dtype_bytes(dtype);
         first += step;
         count -= step;
@@ -100,15 +37,14 @@ static enum ss_status read_rows(struct ss_fill_walk *walk,
                                 const struct ss_tensor_part *part, uint64_t row, size_t rows,
                                 unsigned char *to)
 {
-    struct file_fill *fill = walk->context;
     size_t width = ss_dtype_bytes(tensor->dtype), stride = part->source_columns * width;
     size_t bytes = (rows - 1) * stride + part->column_count * width;
     enum ss_status status =
-        ss_checkpoint_read(tensor, row * stride + part->column_begin * width, fill->buffer, bytes);
+        ss_checkpoint_read(tensor, row * stride + part->column_begin * width, walk->buffer, bytes);
     if (status)
         return status;
     for (size_t r = 0; r < rows; r++) {
-        ss_convert(to, dtype, fill->buffer + r * stride, tensor->dtype, part->column_count);
+        ss_convert(to, dtype, walk->buffer + r * stride, tensor->dtype, part->column_count);
         to += part->column_count * ss_dtype_bytes(dtype);
     }
     ss_fill_walk_reached(walk, to);
@@ -132,10 +68,9 @@ static enum ss_status locate_part(const struct ss_checkpoint *checkpoint,
 static enum ss_status read_part(struct ss_fill_walk *walk, const struct ss_tensor *target,
                                 const struct ss_tensor_part *part, void *out)
 {
-    struct file_fill *fill = walk->context;
     struct ss_checkpoint_tensor tensor;
     unsigned char *to = out;
-    enum ss_status status = locate_part(fill->checkpoint, part, &tensor);
+    enum ss_status status = locate_part(walk->way->context, part, &tensor);
     if (status)
         return status;
     uint64_t columns = part->source_columns;
@@ -178,19 +113,9 @@ enum ss_status ss_image_check(const struct ss_image *image, const struct ss_chec
 }
 
 enum ss_status ss_image_fill(const struct ss_image *image, const struct ss_checkpoint *checkpoint,
-                             void *base, ss_fill_progress *progress, void *user)
+                             void *base, int threads, ss_fill_progress *progress, void *user)
 {
-    struct file_fill fill = {.checkpoint = checkpoint};
-    struct ss_fill_walk walk = {.image = image,
-                                .base = base,
-                                .progress = progress,
-                                .user = user,
-                                .part = read_part,
-                                .context = &fill};
-    enum ss_status status = ss_alloc(&fill.buffer, BUFFER_BYTES, 1, "fill buffer");
-    if (status)
-        return status;
-    status = ss_fill_walk_run(&walk);
-    ss_free(fill.buffer);
-    return status;
+    const struct ss_fill_way way = {
+        .part = read_part, .context = checkpoint, .buffer_bytes = BUFFER_BYTES};
+    return ss_fill_walk_run(&way, image, base, threads, progress, user);
 }

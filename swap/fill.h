@@ -9,9 +9,6 @@
 
 struct ss_checkpoint;
 
-/* More would wait for memory. */
-#define SS_FILL_THREADS_MAX 16
-
 /* Opens FOLDER/model.safetensors, or the shards that FOLDER/model.safetensors.index.json names, and
  * checks every header (see safetensors.h for what a header must keep to). The files stay mapped or
  * open until close. */
@@ -34,16 +31,16 @@ SS_MUST_CHECK enum ss_status ss_image_check(const struct ss_image *image,
 
 /* Copies every part of IMAGE to BASE. All parts must exist with the stated shape and the tensor's
  * dtype (converting where a checkpoint mixes dtypes, from F32 to narrower by round-to-nearest-even
- * or from narrower to F32 exactly); missing tensors and wrong shapes are named. */
+ * or from narrower to F32 exactly); missing tensors and wrong shapes are named. THREADS (1 at
+ * least) share the chunks between them; the bytes do not depend on it. */
 SS_MUST_CHECK enum ss_status ss_image_fill(const struct ss_image *image,
                                            const struct ss_checkpoint *checkpoint, void *base,
-                                           ss_fill_progress *progress, void *user);
+                                           int threads, ss_fill_progress *progress, void *user);
 
 /* Seeded weights of plausible size, at memory speed: each element depends on SEED and the name and
  * position in the *whole* checkpoint tensor only, so that every (tp, pp) holds the same model.
  * Vectors of one row that scale (named "*norm*weight") are near 1, biases near 0, matrices have
- * standard deviation SCALE (0.02 is usual). THREADS (1 at least) share the chunks between them; the
- * bytes do not depend on it. */
+ * standard deviation SCALE (0.02 is usual). THREADS as in ss_image_fill(). */
 SS_MUST_CHECK enum ss_status ss_image_fill_random(const struct ss_image *image, uint64_t seed,
                                                   float scale, void *base, int threads,
                                                   ss_fill_progress *progress, void *user);

@@ -1,7 +1,5 @@
 #include <fnmatch.h>
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <xxhash.h>
@@ -88,7 +86,7 @@ static bool has_avx2(void)
 static enum ss_status make_part(struct ss_fill_walk *walk, const struct ss_tensor *tensor,
                                 const struct ss_tensor_part *part, void *out)
 {
-    const struct random_fill *fill = walk->context;
+    const struct random_fill *fill = walk->way->context;
     struct spread spread = spread_of(fill, part);
     uint64_t key = XXH64(part->name, strlen(part->name), fill->seed);
     size_t width = ss_dtype_bytes(tensor->dtype);
@@ -111,73 +109,10 @@ static enum ss_status make_part(struct ss_fill_walk *walk, const struct ss_tenso
     return SS_OK;
 }
 
-/* Chunks that several threads fill, each taking the next one that nobody has. */
-struct shared_fill {
-    const struct ss_image *image;
-    unsigned char *base;
-    struct random_fill fill;
-    ss_fill_progress *progress; /* under the lock */
-    void *user;
-    pthread_mutex_t lock;
-    size_t reported; /* under the lock */
-    atomic_int next;
-    atomic_int status; /* the first failure */
-};
-
-static void add_progress(void *user, size_t bytes)
-{
-    struct shared_fill *shared = user;
-    pthread_mutex_lock(&shared->lock);
-    shared->reported += bytes;
-    if (shared->progress)
-        shared->progress(shared->user, bytes);
-    pthread_mutex_unlock(&shared->lock);
-}
-
-static void *fill_chunks(void *argument)
-{
-    struct shared_fill *shared = argument;
-    int index;
-    while ((index = atomic_fetch_add(&shared->next, 1)) < shared->image->chunk_count) {
-        const struct ss_chunk *chunk = &shared->image->chunks[index];
-        const struct ss_image part = {.chunk_count = 1,
-                                      .chunks = &shared->image->chunks[index],
-                                      .bytes = chunk->offset + chunk->bytes};
-        struct ss_fill_walk walk = {.image = &part,
-                                    .base = shared->base,
-                                    .progress = add_progress,
-                                    .user = shared,
-                                    .reported = chunk->offset,
-                                    .part = make_part,
-                                    .context = &shared->fill};
-        int status = (int)ss_fill_walk_run(&walk), none = SS_OK;
-        if (status)
-            atomic_compare_exchange_strong(&shared->status, &none, status);
-    }
-    return 0;
-}
-
 enum ss_status ss_image_fill_random(const struct ss_image *image, uint64_t seed, float scale,
                                     void *base, int threads, ss_fill_progress *progress, void *user)
 {
-    struct shared_fill shared = {.image = image,
-                                 .base = base,
-                                 .fill = {.seed = seed, .scale = scale},
-                                 .progress = progress,
-                                 .user = user};
-    pthread_t helpers[SS_FILL_THREADS_MAX];
-    int count = 0;
-    pthread_mutex_init(&shared.lock, 0);
-    /* Where a thread cannot be had, those that run do its share. */
-    while (count < threads - 1 && count < SS_FILL_THREADS_MAX &&
-           pthread_create(&helpers[count], 0, fill_chunks, &shared) == 0)
-        count++;
-    fill_chunks(&shared);
-    while (count > 0)
-        pthread_join(helpers[--count], 0);
-    pthread_mutex_destroy(&shared.lock);
-    /* What lies between chunks. */
-    if (progress && image->bytes > shared.reported)
-        progress(user, image->bytes - shared.reported);
-    return (enum ss_status)atomic_load(&shared.status);
+    const struct random_fill fill = {.seed = seed, .scale = scale};
+    const struct ss_fill_way way = {.part = make_part, .context = &fill};
+    return ss_fill_walk_run(&way, image, base, threads, progress, user);
 }

@@ -19,8 +19,8 @@ foreach(contract device transfer)
   endif()
 endforeach()
 
-foreach(unit swap_arena swap_checkpoint swap_convert swap_cpu_device swap_fill swap_memory_limit
-        swap_safetensors swap_transfer swap_transfer_queue)
+foreach(unit swap_arena swap_checkpoint swap_convert swap_cpu_device swap_fill swap_fill_random
+        swap_memory_limit swap_safetensors swap_transfer swap_transfer_queue)
   ss_unit_test(${unit} ss_swap)
 endforeach()
 

@@ -1,7 +1,6 @@
 #include "engine/serve/node.h"
 
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,10 +9,12 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/memory.h"
+#include "engine/serve/beside.h"
 #include "engine/serve/progress.h"
 #include "swap/arena.h"
 #include "swap/device/device.h"
 #include "swap/fill.h"
+#include "swap/threads.h"
 
 #define FD_TIMEOUT_MS   10000
 #define TRACE_SPANS_MAX (1u << 18)
@@ -107,22 +108,16 @@ static enum ss_status open_arena(struct ss_node *node)
     if (status)
         return status;
     node->shard_bytes = ss_catalog_arena_bytes(node->catalog, node->stage);
-    status = ss_arena_reserve(node->arena, offset, node->shard_bytes);
-    if (!status)
-        node->shards = ss_arena_at(node->arena, offset);
-    return ss_agree(node->link, status);
+    node->shards_offset = offset;
+    node->shards = ss_arena_at(node->arena, offset);
+    node->threads = ss_threads_share(followers + 1);
+    return SS_OK;
 }
 
-/* This rank's share of the cores that it may run on. */
-static int fill_threads(struct ss_link *link)
+static enum ss_status reserve_shards(void *user)
 {
-    cpu_set_t cores;
-    int ranks = 0;
-    for (int peer = 0; peer < link->ranks; peer++)
-        ranks += link->table->same_node(link, peer) != 0;
-    int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-    count /= ranks > 0 ? ranks : 1;
-    return count < 1 ? 1 : count > SS_FILL_THREADS_MAX ? SS_FILL_THREADS_MAX : count;
+    struct ss_node *node = user;
+    return ss_arena_reserve(node->arena, node->shards_offset, node->shard_bytes, node->threads);
 }
 
 static enum ss_status fill_model(struct ss_node *node, int index, struct ss_progress *progress)
@@ -130,28 +125,22 @@ static enum ss_status fill_model(struct ss_node *node, int index, struct ss_prog
     const struct ss_catalog_model *model = &node->catalog->models[index];
     void *base = node->shards + ss_catalog_arena_offset(node->catalog, index, node->stage);
     struct ss_checkpoint *checkpoint;
-    enum ss_status status = ss_partition_image(&model->partition, &model->shape, node->stage,
-                                               node->tp_rank, &node->images[index]);
-    if (status)
-        return status;
     if (model->config->synthetic)
         return ss_image_fill_random(&node->images[index], model->config->seed, 0.02f, base,
-                                    fill_threads(node->link), ss_progress_add, progress);
-    status = ss_checkpoint_open(model->config->path, &checkpoint);
+                                    node->threads, ss_progress_add, progress);
+    enum ss_status status = ss_checkpoint_open(model->config->path, &checkpoint);
     if (status)
         return status;
-    status = ss_image_fill(&node->images[index], checkpoint, base, ss_progress_add, progress);
+    status = ss_image_fill(&node->images[index], checkpoint, base, node->threads, ss_progress_add,
+                           progress);
     ss_checkpoint_close(checkpoint);
     return status;
 }
 
 static enum ss_status fill_shards(struct ss_node *node)
 {
-    size_t count = (size_t)node->catalog->model_count;
     struct ss_progress progress;
-    enum ss_status status = ss_alloc(&node->images, count, sizeof *node->images, "images");
-    if (!status)
-        status = ss_alloc(&node->models, count, sizeof *node->models, "models");
+    enum ss_status status = SS_OK;
     /* Ranks fill alike: the first one's progress stands for all. */
     ss_progress_begin(
         &progress, "filling the host arena",
@@ -161,14 +150,31 @@ static enum ss_status fill_shards(struct ss_node *node)
         status = fill_model(node, i, &progress);
         if (status)
             status = ss_status_context(status, "model %s", node->catalog->models[i].config->name);
-        node->models[i] = (struct ss_stage_model){
-            .shape = &node->catalog->models[i].shape,
-            .image = &node->images[i],
-            .base = node->shards + ss_catalog_arena_offset(node->catalog, i, node->stage),
-            .context_max = node->catalog->models[i].context_max,
-        };
     }
     ss_progress_end(&progress);
+    return ss_agree(node->link, status);
+}
+
+/* Where everything of this rank's models lies. */
+static enum ss_status lay_out_models(struct ss_node *node)
+{
+    size_t count = (size_t)node->catalog->model_count;
+    enum ss_status status = ss_alloc(&node->images, count, sizeof *node->images, "images");
+    if (!status)
+        status = ss_alloc(&node->models, count, sizeof *node->models, "models");
+    for (int i = 0; i < node->catalog->model_count && !status; i++) {
+        const struct ss_catalog_model *model = &node->catalog->models[i];
+        status = ss_partition_image(&model->partition, &model->shape, node->stage, node->tp_rank,
+                                    &node->images[i]);
+        if (status)
+            status = ss_status_context(status, "model %s", model->config->name);
+        node->models[i] = (struct ss_stage_model){
+            .shape = &model->shape,
+            .image = &node->images[i],
+            .base = node->shards + ss_catalog_arena_offset(node->catalog, i, node->stage),
+            .context_max = model->context_max,
+        };
+    }
     return ss_agree(node->link, status);
 }
 
@@ -262,9 +268,6 @@ static enum ss_status open_device(struct ss_node *node)
                     .overhead_s = (double)config->device.profile.overhead_ns / 1e9}};
     enum ss_status status = ss_device_create(&device, &node->device);
     if (!status)
-        status = node->device->ops->host_register(node->device, node->shards, node->shard_bytes);
-    node->registered = !status;
-    if (!status)
         status = ss_ops_create(node->device, &ops, &node->ops);
     if (!status && config->deterministic && !node->ops->table->batch_invariant)
         status = ss_fail(SS_UNSUPPORTED,
@@ -274,9 +277,22 @@ static enum ss_status open_device(struct ss_node *node)
     return ss_agree(node->link, status);
 }
 
+/* The device's start, and the comm's, take as long as reserving memory does: beside it. */
+static enum ss_status open_beside_reserving(struct ss_node *node)
+{
+    struct ss_beside reserving;
+    ss_beside_begin(&reserving, reserve_shards, node);
+    enum ss_status status = open_device(node);
+    if (!status)
+        status = open_comm(node);
+    return ss_agree(node->link, ss_beside_end(&reserving, status));
+}
+
 static enum ss_status open_stage(struct ss_node *node)
 {
-    enum ss_status status = open_comm(node);
+    enum ss_status status =
+        node->device->ops->host_register(node->device, node->shards, node->shard_bytes);
+    node->registered = !status;
     if (!status)
         status = ss_rank_reporter_open(&node->reporter, node->link,
                                        ss_catalog_message_bytes_max(node->catalog));
@@ -289,20 +305,24 @@ static enum ss_status open_stage(struct ss_node *node)
     return ss_agree(node->link, status);
 }
 
+/* What can fail early comes first: filling may take minutes. */
 enum ss_status ss_node_open(const struct ss_catalog *catalog, struct ss_link *link,
                             struct ss_node *node)
 {
+    static enum ss_status (*const steps[])(struct ss_node *) = {
+        open_arena, lay_out_models, open_beside_reserving, open_stage, fill_shards};
+    static const char *const names[] = {"arena", "models", "memory, device and comm", "stage",
+                                        "weights"};
+    enum ss_status status = SS_OK;
     *node = (struct ss_node){.catalog = catalog,
                              .link = link,
                              .stage = link->rank / catalog->tp,
                              .tp_rank = link->rank % catalog->tp};
-    enum ss_status status = open_arena(node);
-    if (!status)
-        status = fill_shards(node);
-    if (!status)
-        status = open_device(node);
-    if (!status)
-        status = open_stage(node);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && !status; i++) {
+        uint64_t begun_ns = ss_now_ns();
+        status = steps[i](node);
+        SS_DEBUG("start: %s in %.2f s", names[i], (double)(ss_now_ns() - begun_ns) / 1e9);
+    }
     if (status)
         ss_node_close(node);
     return status;

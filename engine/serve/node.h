@@ -20,7 +20,8 @@ struct ss_node {
     int stage, tp_rank;
     struct ss_arena *arena;
     unsigned char *shards; /* this rank's part of the arena */
-    size_t shard_bytes;
+    size_t shards_offset, shard_bytes;
+    int threads; /* that reserve and fill */
     bool registered;
     struct ss_image *images; /* of this rank, per model */
     struct ss_device *device;

@@ -6,6 +6,7 @@
 
 #include "engine/base/memory.h"
 #include "swap/fill.h"
+#include "swap/threads.h"
 
 #define SEED       7
 #define PATIENCE_S 100
@@ -99,13 +100,14 @@ static uint64_t measure_pages(struct bed *bed)
 static enum ss_status open_arena(struct bed *bed)
 {
     size_t bytes = (bed->image.bytes + SS_ARENA_ALIGN - 1) / SS_ARENA_ALIGN * SS_ARENA_ALIGN;
+    int threads = ss_threads_share(bed->link->ranks);
     enum ss_status status = ss_arena_create(bytes, 0, &bed->arena);
     if (!status)
-        status = ss_arena_reserve(bed->arena, 0, bytes);
+        status = ss_arena_reserve(bed->arena, 0, bytes, threads);
     if (status)
         return status;
     bed->base = ss_arena_at(bed->arena, 0);
-    status = ss_image_fill_random(&bed->image, SEED, 0.02f, bed->base, bed->threads, 0, 0);
+    status = ss_image_fill_random(&bed->image, SEED, 0.02f, bed->base, threads, 0, 0);
     return status ? status : bed->device->ops->host_register(bed->device, bed->base, bytes);
 }
 
@@ -151,7 +153,6 @@ enum ss_status bed_open(struct bed *bed)
     const struct ss_ops_options ops = {.kind = bed->operations, .profile = bed->profile};
     int rank = bed->link->rank;
     bed->models = bed->models ? bed->models : 1;
-    bed->threads = bed->threads ? bed->threads : 1;
     bed->number = 1;
     pthread_mutex_init(&bed->lock, 0);
     pthread_cond_init(&bed->changed, 0);

@@ -25,7 +25,6 @@ struct bed {
     double scale;
     int tp, pp;
     uint16_t models; /* so many alike, each with room in the pool; 0 is 1 */
-    int threads;     /* that fill the arena; 0 is 1 */
     uint64_t link_bytes_per_s, link_latency_ns; /* cpu: as in a config's device.link */
     struct ss_ops_profile profile;              /* paced: as in its device.profile */
     uint64_t piece_bytes;

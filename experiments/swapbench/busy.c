@@ -1,5 +1,4 @@
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
@@ -185,7 +184,6 @@ enum ss_status bench_busy(struct bench *bench, const char *device, double bandwi
 {
     static struct busy busy;
     bool cuda = strcmp(device, "cuda") == 0;
-    int threads = (int)sysconf(_SC_NPROCESSORS_ONLN) / bench->link->ranks;
     busy.bench = bench;
     busy.bed = (struct bed){.link = bench->link,
                             .device_kind = device,
@@ -197,7 +195,6 @@ enum ss_status bench_busy(struct bench *bench, const char *device, double bandwi
                             .models = 2,
                             .page_bytes = (uint64_t)2 << 20,
                             .piece_bytes = bench->piece_bytes,
-                            .threads = threads,
                             .link_bytes_per_s = (uint64_t)bandwidth,
                             .profile = {.memory_bytes_per_s = MEMORY_OVER_LINK * bandwidth,
                                         .flops_per_s = FLOPS_OVER_LINK * bandwidth,

@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
@@ -6,9 +7,11 @@
 #include "experiments/swapbench/bench.h"
 #include "pipeline/models/model.h"
 #include "swap/arena.h"
+#include "swap/threads.h"
 #include "swap/transfer.h"
 
-#define LOADS_MAX 2
+#define LOADS_MAX  2
+#define FILL_BYTES ((size_t)16 << 20)
 
 /* One rank's shard, in the arena and on the device, and the engine between them. */
 struct shard {
@@ -48,25 +51,36 @@ static void ended(void *user, uint64_t number, int count, enum ss_status status)
     pthread_mutex_unlock(&shard->lock);
 }
 
+struct filling {
+    struct shard *shard;
+    atomic_size_t next;
+};
+
 /* Bytes that differ from page to page, written at memory speed: a link does not care which. */
-static void fill(struct shard *shard)
+static void fill(void *user)
 {
+    struct filling *filling = user;
+    const struct shard *shard = filling->shard;
     uint64_t *words = (uint64_t *)(void *)shard->base;
-    for (size_t i = 0; i < shard->image.bytes / sizeof *words; i++)
-        words[i] = i * 0x9e3779b97f4a7c15ull + (uint64_t)shard->bench->link->rank;
+    size_t count = shard->image.bytes / sizeof *words, step = FILL_BYTES / sizeof *words, at;
+    while ((at = atomic_fetch_add(&filling->next, step)) < count)
+        for (size_t i = at; i < at + step && i < count; i++)
+            words[i] = i * 0x9e3779b97f4a7c15ull + (uint64_t)shard->bench->link->rank;
 }
 
 static enum ss_status open_memory(struct shard *shard)
 {
     struct ss_device *device = shard->bench->device;
     size_t bytes = (shard->image.bytes + SS_ARENA_ALIGN - 1) / SS_ARENA_ALIGN * SS_ARENA_ALIGN;
+    int threads = ss_threads_share(shard->bench->link->ranks);
+    struct filling filling = {.shard = shard};
     enum ss_status status = ss_arena_create(bytes, 0, &shard->arena);
     if (!status)
-        status = ss_arena_reserve(shard->arena, 0, bytes);
+        status = ss_arena_reserve(shard->arena, 0, bytes, threads);
     if (status)
         return status;
     shard->base = ss_arena_at(shard->arena, 0);
-    fill(shard);
+    ss_threads_run(threads, fill, &filling);
     status = device->ops->host_register(device, shard->base, bytes);
     if (!status)
         status = device->ops->alloc(device, shard->image.bytes, &shard->pool);

@@ -331,7 +331,7 @@ static enum ss_status open_rank(struct rank *rank, struct ss_stage_model *model)
     rank->base_bytes = (rank->image.bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     rank->base =
         mmap(0, rank->base_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    status = ss_image_fill(&rank->image, run->checkpoint, rank->base, 0, 0);
+    status = ss_image_fill(&rank->image, run->checkpoint, rank->base, 1, 0, 0);
     if (!status)
         status = ss_device_create(&device, &rank->device);
     if (!status)

@@ -86,7 +86,7 @@ static inline void bench_open_model(struct bench *bench, int index, const char *
     void *base = mmap(0, bench->base_bytes[index], PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(base, MAP_FAILED);
-    cr_assert_eq(ss_image_fill(image, checkpoint, base, 0, 0), SS_OK, "%s", ss_status_message());
+    cr_assert_eq(ss_image_fill(image, checkpoint, base, 1, 0, 0), SS_OK, "%s", ss_status_message());
     ss_checkpoint_close(checkpoint);
     bench->models[index] = (struct ss_stage_model){
         .shape = shape, .image = image, .base = base, .context_max = BENCH_CONTEXT};

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,13 +25,27 @@ Test(arena, is_rounded_aligned_and_zero)
     cr_assert_eq(ss_arena_bytes(arena), 6 * MIB);
     unsigned char *base = ss_arena_at(arena, 0);
     cr_assert_eq((uintptr_t)base % SS_ARENA_ALIGN, 0);
-    cr_assert_eq(ss_arena_reserve(arena, 0, 6 * MIB), SS_OK, "%s", ss_status_message());
+    cr_assert_eq(ss_arena_reserve(arena, 0, 6 * MIB, 1), SS_OK, "%s", ss_status_message());
     cr_assert_eq(base[0] | base[6 * MIB - 1], 0);
     base[6 * MIB - 1] = 9;
     cr_assert_eq(*(unsigned char *)ss_arena_at(arena, 6 * MIB - 1), 9);
     /* What is there is left alone. */
-    cr_assert_eq(ss_arena_reserve(arena, 3 * MIB + 5, 2 * MIB), SS_OK);
+    cr_assert_eq(ss_arena_reserve(arena, 3 * MIB + 5, 2 * MIB, 1), SS_OK);
     cr_assert_eq(base[6 * MIB - 1], 9);
+    ss_arena_destroy(arena);
+}
+
+Test(arena, is_reserved_by_several_threads)
+{
+    struct ss_arena *arena;
+    struct stat file;
+    cr_assert_eq(ss_arena_create(41 * MIB, 0, &arena), SS_OK, "%s", ss_status_message());
+    cr_assert_eq(ss_arena_reserve(arena, 3 * MIB, 30 * MIB + 5, 5), SS_OK, "%s",
+                 ss_status_message());
+    cr_assert_eq(fstat(ss_arena_fd(arena), &file), 0);
+    /* A huge page may reach out on both sides. */
+    cr_assert_geq((size_t)file.st_blocks * 512, 30 * MIB + 4096);
+    cr_assert_leq((size_t)file.st_blocks * 512, 34 * MIB);
     ss_arena_destroy(arena);
 }
 
@@ -45,9 +60,9 @@ Test(arena, what_cannot_be_is_refused_with_the_numbers)
     cr_assert(strstr(ss_status_message(), "36028797018963968"));
     cr_assert_null(arena);
     cr_assert_eq(ss_arena_create(4 * MIB, 4 * MIB, &arena), SS_OK);
-    cr_assert_eq(ss_arena_reserve(arena, 3 * MIB, MIB + 1), SS_INVALID);
-    cr_assert_eq(ss_arena_reserve(arena, 5 * MIB, 0), SS_INVALID);
-    cr_assert_eq(ss_arena_reserve(arena, 4 * MIB, 0), SS_OK);
+    cr_assert_eq(ss_arena_reserve(arena, 3 * MIB, MIB + 1, 1), SS_INVALID);
+    cr_assert_eq(ss_arena_reserve(arena, 5 * MIB, 0, 1), SS_INVALID);
+    cr_assert_eq(ss_arena_reserve(arena, 4 * MIB, 0, 1), SS_OK);
     ss_arena_destroy(arena);
 }
 
@@ -91,7 +106,7 @@ static int receive_and_answer(const char *name, size_t bytes, size_t offset)
         return 2;
     if (ss_arena_attach(fd, bytes, &arena))
         return 3;
-    if (ss_arena_reserve(arena, offset, MIB))
+    if (ss_arena_reserve(arena, offset, MIB, 1))
         return 4;
     if (strcmp(ss_arena_at(arena, 100), "from the sender") != 0)
         return 5;
@@ -156,7 +171,7 @@ Test(arena, planted_faults_are_clean)
             ss_fault_arm(kinds[k], nth);
             enum ss_status status = ss_arena_create(2 * MIB, 0, &arena);
             if (!status)
-                status = ss_arena_reserve(arena, 0, 2 * MIB);
+                status = ss_arena_reserve(arena, 0, 2 * MIB, 1);
             int fd = arena ? dup(ss_arena_fd(arena)) : -1;
             if (!status)
                 status = ss_arena_attach(fd, 2 * MIB, &other);

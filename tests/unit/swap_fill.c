@@ -1,15 +1,11 @@
-/* Filling images: cut from checkpoints as tensor parallelism cuts them, and from seeds. */
+/* Filling images from checkpoints, cut as tensor parallelism cuts them. */
 #include "tests/unit/swap_checkpoint_files.h"
-
-#include <math.h>
 
 #include "engine/base/fault.h"
 #include "engine/base/random.h"
 #include "swap/convert.h"
-#include "swap/fill.h"
-
-#define ROWS    37
-#define COLUMNS 24
+#include "swap/threads.h"
+#include "tests/unit/swap_fill_images.h"
 
 static char *folder;
 static struct ss_checkpoint *checkpoint;
@@ -47,43 +43,6 @@ static void unmake(void)
 
 TestSuite(fill, .init = make, .fini = unmake);
 
-static struct ss_tensor_part part_of(const char *name, uint32_t rows, uint32_t row_begin,
-                                     uint32_t row_count, uint32_t column_begin,
-                                     uint32_t column_count)
-{
-    struct ss_tensor_part part = {.source_rows = rows,
-                                  .source_columns = COLUMNS,
-                                  .row_begin = row_begin,
-                                  .row_count = row_count,
-                                  .column_begin = column_begin,
-                                  .column_count = column_count};
-    snprintf(part.name, sizeof part.name, "%s", name);
-    return part;
-}
-
-static struct ss_tensor tensor_of(enum ss_dtype dtype, uint32_t rows, uint32_t columns,
-                                  struct ss_tensor_part part)
-{
-    return (struct ss_tensor){
-        .rows = rows, .columns = columns, .dtype = dtype, .part_count = 1, .parts = {part}};
-}
-
-/* An image of one chunk of the tensors given; its chunk is static. */
-static struct ss_image image_of(int count, const struct ss_tensor *tensors)
-{
-    static struct ss_chunk chunk;
-    struct ss_image image = {.chunk_count = 1, .chunks = &chunk};
-    chunk = (struct ss_chunk){.kind = SS_CHUNK_LAYER, .tensor_count = count};
-    memcpy(chunk.tensors, tensors, (size_t)count * sizeof *tensors);
-    ss_image_lay_out(&image);
-    return image;
-}
-
-static void count_bytes(void *user, size_t bytes)
-{
-    *(size_t *)user += bytes;
-}
-
 /* Filled into memory that held something else, so that zeros must have been written. */
 static void *fill(const struct ss_image *image)
 {
@@ -91,7 +50,7 @@ static void *fill(const struct ss_image *image)
     unsigned char *base = malloc(image->bytes);
     cr_assert(base);
     memset(base, 0xee, image->bytes);
-    cr_assert_eq(ss_image_fill(image, checkpoint, base, count_bytes, &reported), SS_OK, "%s",
+    cr_assert_eq(ss_image_fill(image, checkpoint, base, 1, count_bytes, &reported), SS_OK, "%s",
                  ss_status_message());
     cr_assert_eq(reported, image->bytes);
     return base;
@@ -187,14 +146,70 @@ Test(fill, wrong_shapes_and_missing_tensors_are_named)
     struct ss_tensor wrong =
         tensor_of(SS_F32, 4, COLUMNS, part_of("m", ROWS + 1, 0, 4, 0, COLUMNS));
     struct ss_image image = image_of(1, &wrong);
-    cr_assert_eq(ss_image_fill(&image, checkpoint, base, 0, 0), SS_INVALID);
+    cr_assert_eq(ss_image_fill(&image, checkpoint, base, 1, 0, 0), SS_INVALID);
     cr_assert(strstr(ss_status_message(), "tensor m is 37 x 24") &&
               strstr(ss_status_message(), "38 x 24") && strstr(ss_status_message(), folder));
     struct ss_tensor missing =
         tensor_of(SS_F32, 4, COLUMNS, part_of("layers.7.q", ROWS, 0, 4, 0, COLUMNS));
     image = image_of(1, &missing);
-    cr_assert_eq(ss_image_fill(&image, checkpoint, base, 0, 0), SS_NOT_FOUND);
+    cr_assert_eq(ss_image_fill(&image, checkpoint, base, 1, 0, 0), SS_NOT_FOUND);
     cr_assert(strstr(ss_status_message(), "layers.7.q") && strstr(ss_status_message(), folder));
+}
+
+/* Each chunk a part of the matrix or of "half", which is converted; CHUNKS is more than threads. */
+static struct ss_image many_chunks(void)
+{
+    enum { CHUNKS = 9 };
+    static struct ss_chunk chunks[CHUNKS];
+    struct ss_image image = {.chunk_count = CHUNKS, .chunks = chunks};
+    for (uint32_t i = 0; i < CHUNKS; i++) {
+        const char *name = i % 2 ? "half" : "m";
+        chunks[i] = (struct ss_chunk){.kind = SS_CHUNK_LAYER, .tensor_count = 2};
+        uint32_t rows = ROWS - 4 * i;
+        chunks[i].tensors[0] =
+            tensor_of(SS_F32, rows, COLUMNS, part_of(name, ROWS, 4 * i, rows, 0, COLUMNS));
+        chunks[i].tensors[1] = tensor_of(SS_F16, 3, 7, part_of(name, ROWS, i, 3, i, 7));
+    }
+    ss_image_lay_out(&image);
+    return image;
+}
+
+Test(fill, is_the_same_by_any_number_of_threads)
+{
+    static const int counts[] = {2, 3, 9, 10 * SS_THREADS_MAX};
+    struct ss_image image = many_chunks();
+    unsigned char *alone = fill(&image);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        size_t reported = 0;
+        unsigned char *shared = malloc(image.bytes);
+        cr_assert(shared);
+        memset(shared, 0xee, image.bytes);
+        cr_assert_eq(ss_image_fill(&image, checkpoint, shared, counts[i], count_bytes, &reported),
+                     SS_OK);
+        cr_assert_eq(reported, image.bytes);
+        for (int c = 0; c < image.chunk_count; c++) {
+            const struct ss_chunk *chunk = &image.chunks[c];
+            cr_assert_eq(memcmp(alone + chunk->offset, shared + chunk->offset, chunk->bytes), 0,
+                         "chunk %d, %d threads", c, counts[i]);
+        }
+        free(shared);
+    }
+    free(alone);
+}
+
+Test(fill, a_failure_on_any_thread_has_its_message)
+{
+    struct ss_image image = many_chunks();
+    unsigned char *base = malloc(image.bytes);
+    cr_assert(base);
+    for (int bad = 0; bad < image.chunk_count; bad++) {
+        char *name = image.chunks[bad].tensors[1].parts[0].name, first = *name;
+        *name = 'x';
+        cr_assert_eq(ss_image_fill(&image, checkpoint, base, 4, 0, 0), SS_NOT_FOUND);
+        cr_assert(strstr(ss_status_message(), name), "%s", ss_status_message());
+        *name = first;
+    }
+    free(base);
 }
 
 Test(fill, planted_faults_are_clean)
@@ -210,7 +225,7 @@ Test(fill, planted_faults_are_clean)
         uint64_t nth = 1;
         for (; !done; nth++) {
             ss_fault_arm(kinds[k], nth);
-            enum ss_status status = ss_image_fill(&image, checkpoint, base, 0, 0);
+            enum ss_status status = ss_image_fill(&image, checkpoint, base, 2, 0, 0);
             done = ss_fault_count(kinds[k]) < nth;
             ss_fault_arm(kinds[k], 0);
             cr_assert_eq(status == SS_OK, done);
@@ -259,7 +274,7 @@ Test(fill, large_tensors_are_filled)
     struct ss_image image = image_of(3, tensors);
     unsigned char *base = malloc(image.bytes);
     cr_assert(base);
-    cr_assert_eq(ss_image_fill(&image, big, base, 0, 0), SS_OK, "%s", ss_status_message());
+    cr_assert_eq(ss_image_fill(&image, big, base, 1, 0, 0), SS_OK, "%s", ss_status_message());
     uint16_t *expected = malloc(bytes / 2 + wide_bytes / 2);
     ss_convert(expected, SS_BF16, data, SS_F32, (bytes + wide_bytes) / 4);
     cr_assert_eq(memcmp(base, expected, bytes / 2), 0);
@@ -276,180 +291,4 @@ Test(fill, large_tensors_are_filled)
     free(base);
     free(data);
     ss_checkpoint_close(big);
-}
-
-static unsigned char *fill_by(const struct ss_image *image, uint64_t seed, int threads)
-{
-    size_t reported = 0;
-    unsigned char *base = malloc(image->bytes);
-    cr_assert(base);
-    cr_assert_eq(ss_image_fill_random(image, seed, 0.02f, base, threads, count_bytes, &reported),
-                 SS_OK);
-    cr_assert_eq(reported, image->bytes);
-    return base;
-}
-
-static unsigned char *fill_seeded(const struct ss_image *image, uint64_t seed)
-{
-    return fill_by(image, seed, 1);
-}
-
-Test(fill_random, is_the_same_by_any_number_of_threads)
-{
-    enum { CHUNKS = 7 };
-    static const char *const names[CHUNKS] = {"a", "b", "c", "d", "e", "f", "norm.weight"};
-    static struct ss_chunk chunks[CHUNKS];
-    for (int i = 0; i < CHUNKS; i++) {
-        uint32_t rows = (uint32_t)(ROWS * (i + 1));
-        chunks[i].tensor_count = 1;
-        chunks[i].tensors[0] =
-            tensor_of(SS_F16, rows, COLUMNS, part_of(names[i], rows, 0, rows, 0, COLUMNS));
-    }
-    struct ss_image image = {.chunk_count = CHUNKS, .chunks = chunks};
-    ss_image_lay_out(&image);
-    unsigned char *alone = fill_by(&image, 5, 1);
-    static const int counts[] = {2, 3, CHUNKS + 2, 10 * SS_FILL_THREADS_MAX};
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        unsigned char *shared = fill_by(&image, 5, counts[i]);
-        for (int c = 0; c < CHUNKS; c++)
-            cr_assert_eq(
-                memcmp(alone + chunks[c].offset, shared + chunks[c].offset, chunks[c].bytes), 0,
-                "chunk %d, %d threads", c, counts[i]);
-        free(shared);
-    }
-    free(alone);
-}
-
-Test(fill_random, is_the_same_for_every_cut)
-{
-    for (int d = SS_F32; d <= SS_BF16; d++) {
-        enum ss_dtype dtype = (enum ss_dtype)d;
-        size_t width = ss_dtype_bytes(dtype);
-        struct ss_tensor whole =
-            tensor_of(dtype, ROWS, COLUMNS, part_of("m", ROWS, 0, ROWS, 0, COLUMNS));
-        struct ss_image image = image_of(1, &whole);
-        unsigned char *all = fill_seeded(&image, 11);
-        /* By rows with padding, and by columns, at several widths of both. */
-        for (uint32_t tp = 2; tp <= 4; tp++) {
-            uint32_t rows = (ROWS + tp - 1) / tp, columns = COLUMNS / tp;
-            for (uint32_t t = 0; t < tp; t++) {
-                uint32_t begin = t * rows, count = begin + rows > ROWS ? ROWS - begin : rows;
-                const struct ss_tensor cuts[] = {
-                    tensor_of(dtype, rows, COLUMNS, part_of("m", ROWS, begin, count, 0, COLUMNS)),
-                    tensor_of(dtype, ROWS, columns,
-                              part_of("m", ROWS, 0, ROWS, t * columns, columns))};
-                image = image_of(2, cuts);
-                unsigned char *base = fill_seeded(&image, 11);
-                unsigned char *second = base + image.chunks[0].tensors[1].offset;
-                size_t used = count * COLUMNS * width;
-                cr_assert_eq(memcmp(base, all + begin * COLUMNS * width, used), 0);
-                for (size_t i = used; i < rows * COLUMNS * width; i++)
-                    cr_assert_eq(base[i], 0);
-                for (size_t r = 0; r < ROWS; r++)
-                    cr_assert_eq(memcmp(second + r * columns * width,
-                                        all + (r * COLUMNS + t * columns) * width, columns * width),
-                                 0);
-                free(base);
-            }
-        }
-        free(all);
-    }
-}
-
-static void measure(const char *name, uint32_t rows, uint32_t columns, uint64_t seed, double *mean,
-                    double *deviation)
-{
-    struct ss_tensor tensor = {.rows = rows, .columns = columns, .dtype = SS_F32, .part_count = 1};
-    struct ss_tensor_part *part = &tensor.parts[0];
-    part->source_rows = part->row_count = rows;
-    part->source_columns = part->column_count = columns;
-    snprintf(part->name, sizeof part->name, "%s", name);
-    struct ss_image image = image_of(1, &tensor);
-    float *base = (float *)(void *)fill_seeded(&image, seed);
-    double sum = 0, squares = 0, count = (double)rows * columns;
-    for (size_t i = 0; i < (size_t)rows * columns; i++) {
-        sum += base[i];
-        squares += (double)base[i] * base[i];
-    }
-    *mean = sum / count;
-    *deviation = sqrt(squares / count - *mean * *mean);
-    free(base);
-}
-
-Test(fill_random, has_plausible_sizes)
-{
-    double mean, deviation;
-    measure("model.layers.0.mlp.up_proj.weight", 512, 512, 3, &mean, &deviation);
-    cr_assert(fabs(mean) < 2e-4 && fabs(deviation - 0.02) < 2e-4, "%g %g", mean, deviation);
-    measure("model.layers.0.input_layernorm.weight", 1, 4096, 3, &mean, &deviation);
-    cr_assert(fabs(mean - 1) < 0.01 && deviation < 0.1, "%g %g", mean, deviation);
-    measure("model.layers.0.self_attn.q_proj.bias", 1, 4096, 3, &mean, &deviation);
-    cr_assert(fabs(mean) < 0.01 && deviation < 0.05 && deviation > 0, "%g %g", mean, deviation);
-}
-
-/* Seeds, names, rows and columns all matter: no two of these runs agree where they might. */
-Test(fill_random, depends_on_seed_name_row_and_column)
-{
-    struct ss_tensor tensor =
-        tensor_of(SS_F32, ROWS, COLUMNS, part_of("m", ROWS, 0, ROWS, 0, COLUMNS));
-    struct ss_tensor other =
-        tensor_of(SS_F32, ROWS, COLUMNS, part_of("n", ROWS, 0, ROWS, 0, COLUMNS));
-    struct ss_image image = image_of(1, &tensor);
-    uint32_t *a = (uint32_t *)(void *)fill_seeded(&image, 1);
-    uint32_t *b = (uint32_t *)(void *)fill_seeded(&image, 2);
-    uint32_t *again = (uint32_t *)(void *)fill_seeded(&image, 1);
-    struct ss_image named = image_of(1, &other);
-    uint32_t *c = (uint32_t *)(void *)fill_seeded(&named, 1);
-    int same = 0;
-    cr_assert_eq(memcmp(a, again, sizeof matrix), 0);
-    for (size_t i = 0; i < (size_t)ROWS * COLUMNS; i++) {
-        same += a[i] == b[i] || a[i] == c[i];
-        for (size_t j = 0; j < i; j++)
-            same += a[i] == a[j];
-    }
-    /* Chance makes some of the 400,000 pairs of 24-bit values equal: about 0.02 on average. */
-    cr_assert_leq(same, 3);
-    free(a);
-    free(b);
-    free(c);
-    free(again);
-}
-
-static uint64_t pair_at(const float *elements)
-{
-    uint32_t bits[2];
-    memcpy(bits, elements, sizeof bits);
-    return (uint64_t)bits[0] << 32 | bits[1];
-}
-
-static int by_value(const void *left, const void *right)
-{
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-    return a < b ? -1 : a > b;
-}
-
-/* The start of a row must turn up nowhere else. Were rows shifted windows of one long sequence,
- * eight of these would. */
-Test(fill_random, rows_are_not_shifted_copies)
-{
-    enum { MANY = 4096, LONG = 2048 };
-    struct ss_tensor tensor = {.rows = MANY, .columns = LONG, .dtype = SS_F32, .part_count = 1};
-    tensor.parts[0] = (struct ss_tensor_part){.name = "m",
-                                              .source_rows = MANY,
-                                              .source_columns = LONG,
-                                              .row_count = MANY,
-                                              .column_count = LONG};
-    struct ss_image image = image_of(1, &tensor);
-    float *base = (float *)(void *)fill_seeded(&image, 5);
-    static uint64_t starts[MANY];
-    for (size_t r = 0; r < MANY; r++)
-        starts[r] = pair_at(base + r * LONG);
-    qsort(starts, MANY, sizeof *starts, by_value);
-    int copies = 0;
-    for (size_t i = 0; i + 1 < (size_t)MANY * LONG; i++) {
-        uint64_t pair = pair_at(base + i);
-        copies += i % LONG != 0 && bsearch(&pair, starts, MANY, sizeof *starts, by_value);
-    }
-    cr_assert_eq(copies, 0);
-    free(base);
 }
