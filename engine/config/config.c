@@ -90,18 +90,17 @@ static enum ss_status finish(struct ss_reading *reading)
     return status;
 }
 
-enum ss_status ss_config_read_text(const char *path, const char *folder, const char *text,
-                                   size_t bytes, FILE *stream, struct ss_config **out)
+static enum ss_status read_from(const struct ss_document_source *from, FILE *mistakes,
+                                struct ss_config **out)
 {
     struct ss_config *config;
     enum ss_status status = ss_alloc(&config, 1, sizeof *config, "a configuration");
 
     if (status != SS_OK)
         return status;
-    status = ss_strdup(&config->path, path);
+    status = ss_strdup(&config->path, from->path);
     if (status == SS_OK)
-        status = ss_document_read_text(&ss_config_schema, path, folder, text, bytes, stream, config,
-                                       finish);
+        status = ss_document_read(&ss_config_schema, from, mistakes, config, finish);
     if (status == SS_OK)
         *out = config;
     else
@@ -109,19 +108,15 @@ enum ss_status ss_config_read_text(const char *path, const char *folder, const c
     return status;
 }
 
+enum ss_status ss_config_read_text(const char *path, const char *folder, const char *text,
+                                   size_t bytes, FILE *mistakes, struct ss_config **out)
+{
+    return read_from(
+        &(struct ss_document_source){.path = path, .folder = folder, .text = text, .bytes = bytes},
+        mistakes, out);
+}
+
 enum ss_status ss_config_read(const char *path, FILE *mistakes, struct ss_config **out)
 {
-    struct ss_config *config;
-    enum ss_status status = ss_alloc(&config, 1, sizeof *config, "a configuration");
-
-    if (status != SS_OK)
-        return status;
-    status = ss_strdup(&config->path, path);
-    if (status == SS_OK)
-        status = ss_document_read(&ss_config_schema, path, mistakes, config, finish);
-    if (status == SS_OK)
-        *out = config;
-    else
-        ss_config_destroy(config);
-    return status;
+    return read_from(&(struct ss_document_source){.path = path}, mistakes, out);
 }

@@ -113,39 +113,42 @@ static enum ss_status read_tree(struct ss_reading *reading, const char *text, si
     return status;
 }
 
-enum ss_status ss_document_read_text(const struct ss_schema *schema, const char *path,
-                                     const char *folder, const char *text, size_t bytes,
-                                     FILE *stream, void *base,
-                                     enum ss_status (*finish)(struct ss_reading *))
+static enum ss_status read_text(const struct ss_schema *schema,
+                                const struct ss_document_source *from, FILE *stream, void *base,
+                                enum ss_status (*finish)(struct ss_reading *))
 {
-    struct ss_reading reading = {.schema = schema, .base = base, .folder = folder};
+    struct ss_reading reading = {.schema = schema, .base = base, .folder = from->folder};
     enum ss_status status = ss_mistakes_create(&reading.mistakes);
 
     if (status != SS_OK)
         return status;
-    status = read_tree(&reading, text, bytes, finish);
+    status = read_tree(&reading, from->text, from->bytes, finish);
     if (status == SS_OK && reading.mistakes->count > 0) {
-        ss_mistakes_print(reading.mistakes, path, stream);
-        status = ss_fail(SS_INVALID, "%s: %zu mistake%s", path, reading.mistakes->count,
+        ss_mistakes_print(reading.mistakes, from->path, stream);
+        status = ss_fail(SS_INVALID, "%s: %zu mistake%s", from->path, reading.mistakes->count,
                          reading.mistakes->count == 1 ? "" : "s");
     }
     ss_mistakes_destroy(reading.mistakes);
     return status;
 }
 
-enum ss_status ss_document_read(const struct ss_schema *schema, const char *path, FILE *mistakes,
-                                void *base, enum ss_status (*finish)(struct ss_reading *))
+enum ss_status ss_document_read(const struct ss_schema *schema,
+                                const struct ss_document_source *from, FILE *mistakes, void *base,
+                                enum ss_status (*finish)(struct ss_reading *))
 {
+    struct ss_document_source read = {.path = from->path};
     char *text = NULL, *folder = NULL;
-    size_t bytes = 0;
-    enum ss_status status = read_file(path, &text, &bytes);
+    enum ss_status status;
 
+    if (from->text != NULL)
+        return read_text(schema, from, mistakes, base, finish);
+    status = read_file(from->path, &text, &read.bytes);
     if (status == SS_OK)
-        status = folder_of(path, &folder);
-    if (status != SS_OK)
-        fprintf(mistakes, "%s\n", ss_status_message());
-    else
-        status = ss_document_read_text(schema, path, folder, text, bytes, mistakes, base, finish);
+        status = folder_of(from->path, &folder);
+    read.text = text;
+    read.folder = folder;
+    if (status == SS_OK)
+        status = read_text(schema, &read, mistakes, base, finish);
     free(folder);
     ss_free(text);
     return status;

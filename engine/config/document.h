@@ -16,16 +16,18 @@
 #include "engine/base/status.h"
 #include "engine/config/walk.h"
 
-SS_MUST_CHECK enum ss_status ss_document_read(const struct ss_schema *schema, const char *path,
-                                              FILE *mistakes, void *base,
-                                              enum ss_status (*finish)(struct ss_reading *));
+/* Where a document is: BYTES at TEXT, called PATH in messages, whose relative paths start at FOLDER
+ * (absolute); or, without TEXT, in the file PATH. */
+struct ss_document_source {
+    const char *path, *folder, *text;
+    size_t bytes;
+};
 
-/* As ss_document_read(), of BYTES at TEXT: PATH is its name in messages, FOLDER (absolute) is where
- * its relative paths start. */
-SS_MUST_CHECK enum ss_status ss_document_read_text(const struct ss_schema *schema, const char *path,
-                                                   const char *folder, const char *text,
-                                                   size_t bytes, FILE *mistakes, void *base,
-                                                   enum ss_status (*finish)(struct ss_reading *));
+/* SS_IO and SS_INVALID where there is no file to read: the message says so, MISTAKES nothing. */
+SS_MUST_CHECK enum ss_status ss_document_read(const struct ss_schema *schema,
+                                              const struct ss_document_source *from, FILE *mistakes,
+                                              void *base,
+                                              enum ss_status (*finish)(struct ss_reading *));
 
 /* Frees the texts of a struct that was filled; of the items of a list, and the list. */
 void ss_document_release(const struct ss_schema *schema, void *base);

@@ -68,16 +68,15 @@ static enum ss_status finish(struct ss_reading *reading)
     return SS_OK;
 }
 
-enum ss_status ss_profile_read_text(const char *path, const char *text, size_t bytes,
-                                    FILE *mistakes, struct ss_profile **out)
+static enum ss_status read_from(const struct ss_document_source *from, FILE *mistakes,
+                                struct ss_profile **out)
 {
     struct ss_profile *profile;
     enum ss_status status = ss_alloc(&profile, 1, sizeof *profile, "a profile");
 
     if (status != SS_OK)
         return status;
-    status = ss_document_read_text(&ss_profile_schema, path, "/", text, bytes, mistakes, profile,
-                                   finish);
+    status = ss_document_read(&ss_profile_schema, from, mistakes, profile, finish);
     if (status == SS_OK)
         *out = profile;
     else
@@ -85,17 +84,15 @@ enum ss_status ss_profile_read_text(const char *path, const char *text, size_t b
     return status;
 }
 
+enum ss_status ss_profile_read_text(const char *path, const char *text, size_t bytes,
+                                    FILE *mistakes, struct ss_profile **out)
+{
+    return read_from(
+        &(struct ss_document_source){.path = path, .folder = "/", .text = text, .bytes = bytes},
+        mistakes, out);
+}
+
 enum ss_status ss_profile_read(const char *path, FILE *mistakes, struct ss_profile **out)
 {
-    struct ss_profile *profile;
-    enum ss_status status = ss_alloc(&profile, 1, sizeof *profile, "a profile");
-
-    if (status != SS_OK)
-        return status;
-    status = ss_document_read(&ss_profile_schema, path, mistakes, profile, finish);
-    if (status == SS_OK)
-        *out = profile;
-    else
-        ss_free(profile);
-    return status;
+    return read_from(&(struct ss_document_source){.path = path}, mistakes, out);
 }

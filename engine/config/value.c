@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,12 @@ static enum ss_status set_real(const struct ss_key *key, void *field, const char
     if (text[0] == '\0' || text[strspn(text, "0123456789.eE+-")] != '\0')
         return unexpected(key, text, false);
     value = strtod(text, &end);
+    if (*end == '\0' && isinf(value)) {
+        char found[SS_QUOTE_BYTES], expected[EXPECTED_BYTES];
+        return ss_fail(SS_INVALID, "found %s, which is too large, expected %s",
+                       ss_quote(text, found, sizeof found),
+                       ss_key_expected(key, expected, sizeof expected));
+    }
     if (*end != '\0' || (share && !(value > 0 && value <= 1)))
         return unexpected(key, text, false);
     if (!share && !(value >= (double)key->min && value <= (double)key->max))

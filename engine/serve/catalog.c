@@ -127,7 +127,9 @@ enum ss_status ss_catalog_open(const struct ss_config *config, FILE *mistakes,
     }
     if (config->profile) {
         enum ss_status read = ss_profile_read(config->profile, mistakes, &catalog->profile);
-        if (!wrong && read) {
+        if (read && wrong) {
+            fprintf(mistakes, "%s\n", ss_status_message());
+        } else if (read) {
             status = read;
             goto fail;
         }

@@ -31,10 +31,10 @@ static void learn_cold(const struct ss_catalog *catalog, int index, struct ss_co
     out->load_ns = (uint64_t)((double)largest * 1e9 / link);
 }
 
-enum ss_status ss_metrics_open(const struct ss_catalog *catalog, double slo_factor,
+enum ss_status ss_metrics_open(const struct ss_catalog *catalog, double slo_factor, uint64_t slo_ns,
                                struct ss_metrics *out)
 {
-    struct ss_metrics metrics = {.catalog = catalog, .slo_factor = slo_factor};
+    struct ss_metrics metrics = {.catalog = catalog, .slo_factor = slo_factor, .slo_ns = slo_ns};
     size_t count = (size_t)catalog->model_count;
     enum ss_status status =
         ss_alloc(&metrics.models, count, sizeof *metrics.models, "the models' metrics");
@@ -102,11 +102,19 @@ uint64_t ss_cold_latency_ns(const struct ss_metrics *metrics, uint32_t model,
     return ns;
 }
 
+static bool in_time(const struct ss_metrics *metrics, const struct ss_outcome *outcome)
+{
+    uint64_t latency_ns = outcome->end_ns - outcome->arrival_ns;
+    if (metrics->slo_ns > 0)
+        return latency_ns <= metrics->slo_ns;
+    uint64_t cold_ns =
+        ss_cold_latency_ns(metrics, outcome->model, outcome->prompt_tokens, outcome->output_tokens);
+    return (double)latency_ns <= metrics->slo_factor * (double)cold_ns;
+}
+
 static enum ss_status count_answer(struct ss_metrics *metrics, const struct ss_outcome *outcome)
 {
     uint64_t latency_ns = outcome->end_ns - outcome->arrival_ns;
-    uint64_t cold_ns =
-        ss_cold_latency_ns(metrics, outcome->model, outcome->prompt_tokens, outcome->output_tokens);
     struct ss_model_metrics *of = &metrics->models[outcome->model];
     enum ss_status status = ss_histogram_add(&metrics->latency, latency_ns);
     if (!status)
@@ -119,7 +127,7 @@ static enum ss_status count_answer(struct ss_metrics *metrics, const struct ss_o
     }
     metrics->answered++;
     metrics->cold += outcome->cold;
-    metrics->in_time += (double)latency_ns <= metrics->slo_factor * (double)cold_ns;
+    metrics->in_time += in_time(metrics, outcome);
     of->answered++;
     of->latency_sum_ns += (double)latency_ns;
     return status;

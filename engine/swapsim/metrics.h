@@ -42,14 +42,16 @@ struct ss_metrics {
     uint64_t tokens, last_end_ns;
     struct ss_model_metrics *models;
     double slo_factor;
+    uint64_t slo_ns;
 };
 
 /* The name of a reason, in files: "length", "overloaded". */
 const char *ss_end_text(enum ss_end end);
 
-/* A request within SLO_FACTOR times its unloaded cold latency is in time. */
+/* A request within SLO_NS is in time; where that is 0, within SLO_FACTOR times its unloaded cold
+ * latency. */
 SS_MUST_CHECK enum ss_status ss_metrics_open(const struct ss_catalog *catalog, double slo_factor,
-                                             struct ss_metrics *out);
+                                             uint64_t slo_ns, struct ss_metrics *out);
 void ss_metrics_close(struct ss_metrics *metrics);
 
 void ss_metrics_arrival(struct ss_metrics *metrics, uint32_t model, uint64_t at_ns);

@@ -27,18 +27,34 @@ static void write_text(FILE *file, const char *text)
     fputc('"', file);
 }
 
+/* VALUE, or null where there is NONE. */
+static void write_real(FILE *file, const char *name, bool none, double value)
+{
+    if (none)
+        fprintf(file, "\"%s\": null", name);
+    else
+        fprintf(file, "\"%s\": %.9f", name, value);
+}
+
+static const double shares[] = {0.5, 0.9, 0.99, 0.999};
+static const char *const share_keys[] = {"p50", "p90", "p99", "p999"};
+static const char *const share_names[] = {"p50", "p90", "p99", "p99.9"};
+#define SHARES (sizeof shares / sizeof *shares)
+
 /* One object, without what separates it from the next. */
 static void write_times(FILE *file, const char *name, struct ss_histogram *histogram)
 {
-    fprintf(file,
-            "\"%s\": {\"count\": %" PRIu64
-            ", \"mean\": %.9f, \"p50\": %.9f, \"p90\": %.9f, \"p99\": %.9f, \"p999\": %.9f, "
-            "\"max\": %.9f}",
-            name, histogram->count, ss_histogram_mean_ns(histogram) / 1e9,
-            seconds(ss_histogram_quantile_ns(histogram, 0.5)),
-            seconds(ss_histogram_quantile_ns(histogram, 0.9)),
-            seconds(ss_histogram_quantile_ns(histogram, 0.99)),
-            seconds(ss_histogram_quantile_ns(histogram, 0.999)), seconds(histogram->max_ns));
+    bool none = histogram->count == 0;
+    fprintf(file, "\"%s\": {\"count\": %" PRIu64 ", ", name, histogram->count);
+    write_real(file, "mean", none, ss_histogram_mean_ns(histogram) / 1e9);
+    for (size_t i = 0; i < SHARES; i++) {
+        fprintf(file, ", ");
+        write_real(file, share_keys[i], none,
+                   seconds(ss_histogram_quantile_ns(histogram, shares[i])));
+    }
+    fprintf(file, ", ");
+    write_real(file, "max", none, seconds(histogram->max_ns));
+    fputc('}', file);
 }
 
 static void write_reasons(FILE *file, const char *name, const uint64_t counts[SS_END_KINDS])
@@ -83,13 +99,14 @@ static void write_models(FILE *file, const struct ss_metrics *metrics, double du
         double gaps = of->arrivals > 1 ? (double)(of->arrivals - 1) : 0;
         double mean = gaps > 0 ? of->gap_sum / gaps : 0;
         double variance = gaps > 0 ? of->gap_square_sum / gaps - mean * mean : 0;
-        fprintf(file,
-                "%s\n    {\"name\": \"%s\", \"requests\": %" PRIu64
-                ", \"rate\": %.6f, \"cv\": %.6f, \"mean_latency_s\": %.9f}",
+        fprintf(file, "%s\n    {\"name\": \"%s\", \"requests\": %" PRIu64 ", \"rate\": %.6f, ",
                 separator, catalog->models[i].config->name, of->arrivals,
-                duration_s > 0 ? (double)of->arrivals / duration_s : 0,
-                mean > 0 && variance > 0 ? sqrt(variance) / mean : 0,
-                of->answered ? of->latency_sum_ns / 1e9 / (double)of->answered : 0);
+                duration_s > 0 ? (double)of->arrivals / duration_s : 0);
+        write_real(file, "cv", mean == 0, variance > 0 ? sqrt(variance) / mean : 0);
+        fprintf(file, ", ");
+        write_real(file, "mean_latency_s", of->answered == 0,
+                   of->latency_sum_ns / 1e9 / (double)of->answered);
+        fputc('}', file);
         separator = ",";
     }
     fprintf(file, "\n  ]\n");
@@ -108,11 +125,13 @@ static void write_work(FILE *file, const struct ss_run_totals *totals)
             ",\n  \"bytes_loaded\": %" PRIu64 ",\n  \"bytes_ordered\": %" PRIu64
             ",\n  \"bytes_copied_back\": %" PRIu64 ",\n  \"spilled\": %" PRIu64
             ",\n  \"recomputed\": %" PRIu64 ",\n  \"decisions\": %" PRIu64
-            ",\n  \"load_s\": %.9f,\n  \"hidden_share\": %.9f,\n  \"compute_s\": %.9f,\n",
+            ",\n  \"load_s\": %.9f,\n  ",
             view->loads, view->drops, view->batches, totals->loaded_bytes, view->load_bytes,
             totals->copied_back_bytes, view->spilled, view->recomputed, totals->decisions,
-            seconds(totals->load_ns), share(totals->hidden_ns, totals->load_ns),
-            seconds(totals->compute_ns));
+            seconds(totals->load_ns));
+    write_real(file, "hidden_share", totals->load_ns == 0,
+               share(totals->hidden_ns, totals->load_ns));
+    fprintf(file, ",\n  \"compute_s\": %.9f,\n", seconds(totals->compute_ns));
 }
 
 static void write_guesses(FILE *file, const struct ss_controller_view *view)
@@ -159,13 +178,16 @@ void ss_write_summary(FILE *file, const struct ss_run_options *options, struct s
     write_times(file, "between_tokens_s", &metrics->between_tokens);
     fprintf(file, ",\n");
     write_classes(file, metrics);
+    if (metrics->slo_ns > 0)
+        fprintf(file, "  \"slo_s\": %.9f,\n  ", seconds(metrics->slo_ns));
+    else
+        fprintf(file, "  \"slo_factor\": %g,\n  ", metrics->slo_factor);
+    write_real(file, "slo_attainment", metrics->arrivals == 0,
+               share(metrics->in_time, metrics->arrivals));
     fprintf(file,
-            "  \"slo_factor\": %g,\n  \"slo_attainment\": %.9f,\n  \"end_s\": %.9f,\n  "
-            "\"requests_per_s\": %.6f,\n  "
-            "\"tokens\": %" PRIu64 ",\n  \"tokens_per_s\": %.6f,\n  \"requests_at_once\": %" PRIu64
-            ",\n",
-            metrics->slo_factor, share(metrics->in_time, metrics->arrivals), end_s,
-            end_s > 0 ? (double)metrics->answered / end_s : 0, metrics->tokens,
+            ",\n  \"end_s\": %.9f,\n  \"requests_per_s\": %.6f,\n  \"tokens\": %" PRIu64
+            ",\n  \"tokens_per_s\": %.6f,\n  \"requests_at_once\": %" PRIu64 ",\n",
+            end_s, end_s > 0 ? (double)metrics->answered / end_s : 0, metrics->tokens,
             end_s > 0 ? (double)metrics->tokens / end_s : 0, totals->live_max);
     write_work(file, totals);
     write_guesses(file, &totals->view);
@@ -185,6 +207,33 @@ void ss_write_wall(FILE *file, const struct ss_metrics *metrics, const struct ss
             (double)totals->decisions / wall_s, totals->feeds, (double)totals->feeds / wall_s);
 }
 
+/* A line of the digest. */
+static void tell_times(FILE *file, const char *name, struct ss_histogram *histogram)
+{
+    fprintf(file, "%-12s ", name);
+    if (histogram->count == 0) {
+        fprintf(file, "-\n");
+        return;
+    }
+    fprintf(file, "mean %.4f s", ss_histogram_mean_ns(histogram) / 1e9);
+    for (size_t i = 0; i < SHARES; i++)
+        fprintf(file, ", %s %.4f", share_names[i],
+                seconds(ss_histogram_quantile_ns(histogram, shares[i])));
+    fputc('\n', file);
+}
+
+static void tell_attainment(FILE *file, const struct ss_metrics *metrics)
+{
+    if (metrics->arrivals == 0)
+        fprintf(file, "in time      -\n");
+    else if (metrics->slo_ns > 0)
+        fprintf(file, "in time      %.2f%% within %g ms\n",
+                100 * share(metrics->in_time, metrics->arrivals), (double)metrics->slo_ns / 1e6);
+    else
+        fprintf(file, "in time      %.2f%% within %g times the unloaded cold latency\n",
+                100 * share(metrics->in_time, metrics->arrivals), metrics->slo_factor);
+}
+
 void ss_write_digest(FILE *file, struct ss_metrics *metrics, const struct ss_run_totals *totals)
 {
     uint64_t refused = 0;
@@ -194,22 +243,11 @@ void ss_write_digest(FILE *file, struct ss_metrics *metrics, const struct ss_run
             "requests     %" PRIu64 ", %" PRIu64 " answered, %" PRIu64 " refused; %" PRIu64
             " found their model not resident\n",
             metrics->arrivals, metrics->answered, refused, metrics->cold);
-    fprintf(file, "latency      mean %.4f s, p50 %.4f, p90 %.4f, p99 %.4f, p99.9 %.4f\n",
-            ss_histogram_mean_ns(&metrics->latency) / 1e9,
-            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.5)),
-            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.9)),
-            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.99)),
-            seconds(ss_histogram_quantile_ns(&metrics->latency, 0.999)));
+    tell_times(file, "latency", &metrics->latency);
     if (totals->bound.mean_s > 0)
         fprintf(file, "bound        mean %.4f s: no scheduler has less\n", totals->bound.mean_s);
-    fprintf(file, "first token  mean %.4f s, p50 %.4f, p90 %.4f, p99 %.4f, p99.9 %.4f\n",
-            ss_histogram_mean_ns(&metrics->first_token) / 1e9,
-            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.5)),
-            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.9)),
-            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.99)),
-            seconds(ss_histogram_quantile_ns(&metrics->first_token, 0.999)));
-    fprintf(file, "in time      %.2f%% within %g times the unloaded cold latency\n",
-            100 * share(metrics->in_time, metrics->arrivals), metrics->slo_factor);
+    tell_times(file, "first token", &metrics->first_token);
+    tell_attainment(file, metrics);
     fprintf(file,
             "work         %" PRIu64 " loads, %.1f GB, %" PRIu64 " drops, %" PRIu64
             " steps, %" PRIu64 " tokens until %.3f s\n",

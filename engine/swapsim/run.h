@@ -16,7 +16,6 @@ struct ss_run_options {
     uint32_t groups;
     bool check;                     /* every invariant after every step: slow */
     bool progress;                  /* on stderr, as a line that is written over */
-    double slo_factor;              /* struct ss_metrics */
     struct ss_yardstick *yardstick; /* gets what is answered; null: no bound is wanted */
     FILE *requests;                 /* requests.csv, a line when each is over; null: none */
     FILE *arrivals;                 /* as they come; null: none */

@@ -140,8 +140,8 @@ static enum ss_status next_row(struct ss_process *process, struct ss_arrival *ou
     enum ss_status status = ss_trace_next(of->trace, &row);
     if (status)
         return status;
-    double at_ns = (double)stream->from_ns + (double)row.at_ns / (azure ? stream->speed : 1);
-    out->at_ns = azure && stream->speed != 1 ? (uint64_t)at_ns : stream->from_ns + row.at_ns;
+    double at_ns = (double)stream->from_ns + (double)row.at_ns / stream->speed;
+    out->at_ns = stream->speed != 1 ? (uint64_t)at_ns : stream->from_ns + row.at_ns;
     uint32_t model = azure ? draw_model(process) : 0;
     fill(process, model, out);
     out->prompt_tokens = cut(row.prompt_tokens, stream->prompt.max);

@@ -62,7 +62,9 @@ static const struct ss_key keys[] = {
     {"streams[].models", SS_KEY_TEXTS, OF(models), NULL, "all of the config", 1, SS_LIST_MAX, NULL,
      "names, in order; one that ends in `*` stands for all that begin so"},
     {"streams[].gamma.rate", SS_KEY_REALS, OF(gamma_rates), NULL, "none", 1, SS_LIST_MAX, NULL,
-     "gaps are gamma: requests a second of each model, one number for all or one for each"},
+     "gaps are gamma: requests a second of each model, one number for all or one for each, of "
+     "which "
+     "some may be 0"},
     {"streams[].gamma.cv", SS_KEY_REAL, OF(gamma_cv), "1", NULL, 0, 100, NULL,
      "coefficient of variation of the gaps; 0: all alike, 1: Poisson"},
     {"streams[].poisson.rate", SS_KEY_REALS, OF(poisson_rates), NULL, "none", 1, SS_LIST_MAX, NULL,
@@ -93,7 +95,7 @@ static const struct ss_key keys[] = {
     {"streams[].trace.speed", SS_KEY_REAL, OF(speed), "1", NULL, 0, 1000000, NULL,
      "times are divided by this"},
     {"streams[].replay.csv", SS_KEY_PATH, OF(replay_csv), NULL, "none", 0, 0, NULL,
-     "arrivals as `swapsim --arrivals` writes them"},
+     "arrivals as `swapsim --save-arrivals` writes them"},
     {"streams[].prompt.tokens", SS_KEY_U32, OF(prompt.tokens), NULL, "the file's `prompt`", 1,
      TOKENS_MAX, NULL, "of this stream"},
     {"streams[].prompt.median", SS_KEY_REAL, OF(prompt.median), NULL, "the file's `prompt`", 1,
@@ -198,6 +200,15 @@ static void check_states(struct ss_reading *r, int index, const struct stream_ke
         ss_item_note(r, index, "mmpp.rates", "found 0 in every state, expected more in one");
 }
 
+/* Some model is asked: others may have the rate 0. */
+static bool has_rate(const struct ss_reals *rates)
+{
+    for (uint64_t i = 0; i < rates->count; i++)
+        if (rates->items[i] > 0)
+            return true;
+    return false;
+}
+
 /* True where what the kind needs is there; a mistake otherwise. */
 static bool is_complete(struct ss_reading *r, int index, const struct stream_keys *from,
                         enum ss_arrival_kind kind)
@@ -206,17 +217,13 @@ static bool is_complete(struct ss_reading *r, int index, const struct stream_key
 
     switch (kind) {
     case SS_ARRIVE_GAMMA:
-        there = from->gamma_rates.count > 0;
+        there = has_rate(&from->gamma_rates);
         break;
     case SS_ARRIVE_POISSON:
-        there = from->poisson_rates.count > 0;
+        there = has_rate(&from->poisson_rates);
         break;
     case SS_ARRIVE_MMPP:
         there = from->mmpp_rates.count > 0;
-        if (there && from->dwell.count != from->mmpp_rates.count)
-            ss_item_note(r, index, "mmpp.dwell",
-                         "found %d times, expected one for each of %d rates",
-                         (int)from->dwell.count, (int)from->mmpp_rates.count);
         check_states(r, index, from);
         break;
     case SS_ARRIVE_ZIPF:
@@ -311,43 +318,59 @@ static enum ss_status finish(struct ss_reading *r)
     return SS_OK;
 }
 
-static enum ss_status settle(struct ss_workload *workload, enum ss_status status,
-                             struct file_keys *file, struct ss_workload **out)
+static enum ss_status read_from(const struct ss_document_source *from, FILE *mistakes,
+                                struct ss_workload **out)
 {
-    ss_document_release(&ss_workload_schema, file);
+    struct file_keys file = {0};
+    enum ss_status status = ss_alloc(&file.workload, 1, sizeof *file.workload, "a workload");
+
+    if (status != SS_OK)
+        return status;
+    status = ss_strdup(&file.workload->path, from->path);
     if (status == SS_OK)
-        *out = workload;
+        status = ss_document_read(&ss_workload_schema, from, mistakes, &file, finish);
+    ss_document_release(&ss_workload_schema, &file);
+    if (status == SS_OK)
+        *out = file.workload;
     else
-        ss_workload_destroy(workload);
+        ss_workload_destroy(file.workload);
     return status;
 }
 
 enum ss_status ss_workload_read(const char *path, FILE *mistakes, struct ss_workload **out)
 {
-    struct file_keys file = {0};
-    enum ss_status status = ss_alloc(&file.workload, 1, sizeof *file.workload, "a workload");
-
-    if (status != SS_OK)
-        return status;
-    status = ss_strdup(&file.workload->path, path);
-    if (status == SS_OK)
-        status = ss_document_read(&ss_workload_schema, path, mistakes, &file, finish);
-    return settle(file.workload, status, &file, out);
+    return read_from(&(struct ss_document_source){.path = path}, mistakes, out);
 }
 
 enum ss_status ss_workload_read_text(const char *path, const char *folder, const char *text,
                                      size_t bytes, FILE *mistakes, struct ss_workload **out)
 {
-    struct file_keys file = {0};
-    enum ss_status status = ss_alloc(&file.workload, 1, sizeof *file.workload, "a workload");
+    return read_from(
+        &(struct ss_document_source){.path = path, .folder = folder, .text = text, .bytes = bytes},
+        mistakes, out);
+}
+
+enum ss_status ss_workload_of_list(const char *path, struct ss_workload **out)
+{
+    struct ss_workload *workload;
+    enum ss_status status = ss_alloc(&workload, 1, sizeof *workload, "a workload");
 
     if (status != SS_OK)
         return status;
-    status = ss_strdup(&file.workload->path, path);
+    status = ss_strdup(&workload->path, path);
     if (status == SS_OK)
-        status = ss_document_read_text(&ss_workload_schema, path, folder, text, bytes, mistakes,
-                                       &file, finish);
-    return settle(file.workload, status, &file, out);
+        status = ss_alloc(&workload->streams, 1, sizeof *workload->streams, "a stream");
+    if (status == SS_OK) {
+        workload->stream_count = 1;
+        workload->streams[0] = (struct ss_arrival_stream){
+            .kind = SS_ARRIVE_REPLAY, .speed = 1, .until_ns = UINT64_MAX};
+        status = ss_strdup(&workload->streams[0].csv, path);
+    }
+    if (status == SS_OK)
+        *out = workload;
+    else
+        ss_workload_destroy(workload);
+    return status;
 }
 
 void ss_workload_destroy(struct ss_workload *workload)

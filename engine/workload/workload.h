@@ -44,7 +44,7 @@ struct ss_arrival_stream {
     uint32_t clients;       /* turns */
     uint64_t think_ns;      /* turns */
     char *csv;              /* trace, replay: absolute path */
-    double speed;           /* trace: times are divided by it */
+    double speed;           /* trace, replay: times are divided by it */
     struct ss_length prompt, output;
     enum ss_class class;
     uint64_t deadline_ns; /* after arrival; 0: none */
@@ -71,10 +71,13 @@ SS_MUST_CHECK enum ss_status ss_workload_read(const char *path, FILE *mistakes,
 SS_MUST_CHECK enum ss_status ss_workload_read_text(const char *path, const char *folder,
                                                    const char *text, size_t bytes, FILE *mistakes,
                                                    struct ss_workload **out);
+
+/* The arrivals in the file PATH, a list as a stream of `replay` has it. */
+SS_MUST_CHECK enum ss_status ss_workload_of_list(const char *path, struct ss_workload **out);
 void ss_workload_destroy(struct ss_workload *workload);
 
-/* Other rates or burstiness than the file's: every rate of every stream times FACTOR (a trace runs
- * so much faster); CV for every gamma, zipf and cyclic stream. */
+/* Other rates or burstiness than the file's: every rate of every stream times FACTOR (a trace
+ * and a replay run so much faster); CV for every gamma, zipf and cyclic stream. */
 void ss_workload_scale(struct ss_workload *workload, double factor);
 void ss_workload_set_cv(struct ss_workload *workload, double cv);
 

@@ -62,7 +62,7 @@ def simulated(path: Path, folder: Path, seed: int, *options: str) -> tuple[list[
     config, count = config_for(path, folder)
     out = folder / "simulated.csv"
     command = [SWAPSIM, "--quiet", "--config", config, "--workload", path, "--seed", str(seed)]
-    command += ["--arrivals", out, *options]
+    command += ["--save-arrivals", out, *options]
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, timeout=200
     )  # fmt: skip
@@ -120,10 +120,11 @@ def test_scaled() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = ROOT / "configs" / "workloads" / "computron-1-1-1.yaml"
-        theirs, _ = simulated(path, folder, 5, "--rate", "1.5", "--cv", "4")
+        changes = ["--rate", "1.5", "--cv", "4", "--duration", "40"]
+        theirs, _ = simulated(path, folder, 5, *changes)
         mine = folder / "mine.csv"
         command = [sys.executable, "-m", "swapserve.load", "--workload", path, "--seed", 5]
-        command += ["--rate", 1.5, "--cv", 4, "--dry-run", "m-1,m-2,m-3", "--save-arrivals", mine]
+        command += [*changes, "--dry-run", "m-1,m-2,m-3", "--save-arrivals", mine]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, timeout=60)
         with mine.open() as one, (folder / "simulated.csv").open() as other:
             expect_equal(list(csv.reader(one)), list(csv.reader(other)), "the lists")

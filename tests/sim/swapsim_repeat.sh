@@ -21,7 +21,7 @@ refused() { # refused TEXT ARGUMENTS...: exit status 2, and TEXT is said
 }
 
 mixed=configs/workloads/classes.yaml
-run a --workload $mixed --rate 0.2 --seed 7 --arrivals "$out/arrivals.csv" --tokens "$out/tokens.csv"
+run a --workload $mixed --rate 0.2 --seed 7 --save-arrivals "$out/arrivals.csv" --tokens "$out/tokens.csv"
 run b --workload $mixed --rate 0.2 --seed 7
 run c --workload $mixed --rate 0.2 --seed 8
 same a/summary.json b/summary.json
@@ -44,9 +44,35 @@ assert max(gaps) == summary["between_tokens_s"]["max"]
 ' "$out/a/summary.json" "$out/a/wall.json" "$out/a/requests.csv" "$out/tokens.csv"
 
 printf 'streams:\n- replay: {csv: arrivals.csv}\n' > "$out/replay.yaml"
-run d --workload "$out/replay.yaml" --arrivals "$out/again.csv"
+run d/e/f --workload "$out/replay.yaml" --save-arrivals "$out/again.csv"
 same arrivals.csv again.csv
-same a/requests.csv d/requests.csv
+same a/requests.csv d/e/f/requests.csv
+run h --arrivals "$out/arrivals.csv" --slo 500
+same a/requests.csv h/requests.csv
+run i --arrivals "$out/arrivals.csv" --duration 10 --rate 2
+run j --workload configs/workloads/computron-1-1-1.yaml --duration 0.001
+
+python3 -c '
+import csv, json, sys
+out = sys.argv[1]
+rows = list(csv.DictReader(open(out + "/h/requests.csv")))
+late = [row for row in rows if not float(row["end_s"]) - float(row["arrival_s"]) <= 0.5]
+summary = json.load(open(out + "/h/summary.json"))
+assert summary["slo_s"] == 0.5 and 0 < len(late) < len(rows), len(late)
+assert abs(summary["slo_attainment"] - (1 - len(late) / len(rows))) < 1e-6
+listed = [float(row["time_s"]) for row in csv.DictReader(open(out + "/arrivals.csv"))]
+came = sorted(float(row["arrival_s"]) for row in csv.DictReader(open(out + "/i/requests.csv")))
+wanted = [time / 2 for time in listed if time < 10]
+assert 5 < len(came) == len(wanted) < len(listed)
+assert max(abs(a - b) for a, b in zip(came, wanted)) < 1e-8
+none = json.load(open(out + "/j/summary.json"))
+assert none["requests"] == 0 and none["slo_attainment"] is None and none["hidden_share"] is None
+assert none["latency_s"]["count"] == 0 and none["latency_s"]["mean"] is None
+assert none["models"][0]["mean_latency_s"] is None and none["models"][0]["cv"] is None
+' "$out"
+"$swapsim" --config configs/simulate.yaml --workload configs/workloads/computron-1-1-1.yaml \
+  --duration 0.001 > "$out/said"
+grep -qx "latency      -" "$out/said" || { cat "$out/said"; exit 1; }
 
 run e --workload configs/workloads/computron-1-1-1.yaml --groups 2 --check
 run f --workload configs/workloads/computron-1-1-1.yaml --groups 2
@@ -71,7 +97,29 @@ while :; do
 done
 [ "$failures" -gt 8 ] || { echo "only $failures failures"; exit 1; }
 
-refused "--config FILE and --workload FILE are required" --config configs/simulate.yaml
+# A full disk: no digest of success, and a status of its own.
+mkdir "$out/full"
+for name in requests.csv summary.json wall.json; do
+  ln -sf /dev/full "$out/full/$name"
+  status=0
+  "$swapsim" --config configs/simulate.yaml --workload $mixed --duration 3 --out "$out/full" \
+    > "$out/said" 2> "$out/why" || status=$?
+  [ "$status" -eq 3 ] && [ ! -s "$out/said" ] && grep -q "$name: was not written whole" "$out/why" ||
+    { echo "a full disk ($name): status $status"; cat "$out/said" "$out/why"; exit 1; }
+  rm "$out/full/$name"
+done
+status=0
+"$swapsim" --config configs/simulate.yaml --workload $mixed --duration 3 > /dev/full 2>&1 || status=$?
+[ "$status" -eq 3 ] || { echo "a digest nowhere: status $status"; exit 1; }
+
+refused "one of --workload FILE and --arrivals FILE are required" --config configs/simulate.yaml
+refused "one of --workload FILE and --arrivals FILE are required" \
+  --config configs/simulate.yaml --workload $mixed --arrivals "$out/arrivals.csv"
+refused "--duration: found 1e400, expected a number from" --duration 1e400
+refused "$out/none.yaml: cannot open it" --config "$out/none.yaml" --workload "$out/nowhere.yaml"
+[ "$(grep -c "none.yaml" "$out/said")" -eq 1 ] && [ "$(grep -c "nowhere.yaml" "$out/said")" -eq 1 ] ||
+  { echo "not said once each:"; cat "$out/said"; exit 1; }
+refused "nothing.csv: " --config configs/simulate.yaml --arrivals "$out/nothing.csv"
 refused "--groups: found 0, expected an integer from 1" --groups 0
 refused "found no profile" --config configs/h200-opt13b.yaml --workload $mixed
 printf 'requests: 1\nstreams:\n- poisson: {rate: 1}\n  models: none\n' > "$out/wrong.yaml"

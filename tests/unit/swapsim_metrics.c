@@ -22,7 +22,7 @@ static void open_bed(struct bed *bed)
     *bed = (struct bed){0};
     cr_assert_eq(ss_config_read("configs/simulate.yaml", stderr, &bed->config), SS_OK);
     cr_assert_eq(ss_catalog_open(bed->config, stderr, &bed->catalog), SS_OK);
-    cr_assert_eq(ss_metrics_open(bed->catalog, 5, &bed->metrics), SS_OK);
+    cr_assert_eq(ss_metrics_open(bed->catalog, 5, 0, &bed->metrics), SS_OK);
 }
 
 static void close_bed(struct bed *bed)

@@ -93,6 +93,12 @@ Test(workload_read, mistakes)
            "t.yaml:3:10: streams[0].gamma.rate: found nothing, or 0");
     refuse("requests: 1\nstreams:\n- zipf: {rate: 0}\n",
            "t.yaml:3:16: streams[0].zipf.rate: found nothing, or 0");
+    refuse("requests: 1\nstreams:\n- gamma: {rate: [0, 0]}\n",
+           "t.yaml:3:17: streams[0].gamma.rate: found nothing, or 0");
+    refuse("requests: 1\nstreams:\n- poisson: {rate: 0}\n",
+           "t.yaml:3:19: streams[0].poisson.rate: found nothing, or 0");
+    refuse("requests: 1\nstreams:\n- gamma: {rate: 1e400}\n",
+           "t.yaml:3:17: streams[0].gamma.rate: found \"1e400\", which is too large, expected");
     refuse("requests: 1\nstreams:\n- gamma: {rate: -1}\n",
            "t.yaml:3:17: streams[0].gamma.rate: found \"-1\", expected a number, 0 or more");
     refuse("requests: 1\nstreams:\n- gamma: {rate: [1, x]}\n",

@@ -18,7 +18,8 @@ EPILOGUE = """\
 what is sent:
   --workload takes a workload file (configs/workloads/*.yaml) and makes its arrivals from --seed:
   the same file and seed give the same requests here and in swapsim. --arrivals takes a list that
-  was made before (time_s,model,prompt_tokens,output_tokens,class; by --save-arrivals or swapsim).
+  was made before (time_s,model,prompt_tokens,output_tokens,class; by --save-arrivals, here or of
+  swapsim).
   Prompts are random token ids; every answer has exactly the tokens that were asked for.
 
 how it is timed:
@@ -114,9 +115,8 @@ def make_parser() -> argparse.ArgumentParser:
 def describe_plan(arrivals: List[Arrival], duration_s: float) -> str:
     lines = [f"{len(arrivals)} requests over {duration_s:g} s"]
     for model, row in report.rates(arrivals, duration_s).items():
-        lines.append(
-            f"  {model}: {row['requests']}, {row['rate']:.3f} a second, CV {row['cv']:.2f}"
-        )
+        cv = report.show(row["cv"], "{:.2f}")
+        lines.append(f"  {model}: {row['requests']}, {row['rate']:.3f} a second, CV {cv}")
     return "\n".join(lines)
 
 
@@ -151,7 +151,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     print(report.to_json(summary) if options.json else report.describe(summary))
     if summary["answered"] == 0 and summary["requests"] > 0:
         return 1
-    return 3 if slo_s is not None and summary["slo_attainment"] < options.attain else 0
+    missed = slo_s is not None and (summary["slo_attainment"] or 0.0) < options.attain
+    return 3 if missed and summary["requests"] else 0
 
 
 if __name__ == "__main__":

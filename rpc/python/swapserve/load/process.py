@@ -160,6 +160,12 @@ class Process:
             cut(output, self.stream.output.max), kind, of.deadline_ns, of.process,
         )  # fmt: skip
 
+    def _row_ns(self, at_ns: int) -> int:
+        """When a row of AT_NS comes."""
+        if self.stream.speed == 1:
+            return self.stream.from_ns + at_ns
+        return int(float(self.stream.from_ns) + float(at_ns) / self.stream.speed)
+
     def _trace(self) -> Iterator[Arrival]:
         """Rows of an Azure trace; they go to models by their shares."""
         shares: List[float] = []
@@ -168,12 +174,8 @@ class Process:
             total += math.pow(float(place) + 1, -self.stream.skew)
             shares.append(total)
         shares = [share / total for share in shares]
-        speed, from_ns = self.stream.speed, self.stream.from_ns
-        for at_ns, prompt, output in read_azure(self.stream.csv):
-            if speed != 1:
-                at_ns = int(float(from_ns) + float(at_ns) / speed)
-            else:
-                at_ns += from_ns
+        for row_ns, prompt, output in read_azure(self.stream.csv):
+            at_ns = self._row_ns(row_ns)
             drawn = draw.unit(draw.event(self.seed, draw.MODEL, self.index), 0)
             place = next(
                 (i for i, share in enumerate(shares[:-1]) if drawn < share), len(shares) - 1
@@ -183,7 +185,7 @@ class Process:
 
     def _replay(self) -> Iterator[Arrival]:
         for row in lists.read(self.stream.csv):
-            made = self._make(self.models[0], self.stream.from_ns + row.at_ns)
+            made = self._make(self.models[0], self._row_ns(row.at_ns))
             yield self._cut(
                 made, row.model, row.prompt_tokens, row.output_tokens, row.request_class
             )

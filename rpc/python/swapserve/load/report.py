@@ -24,36 +24,39 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
 
-def spread(values: Sequence[float]) -> Dict[str, float]:
-    """How many VALUES, their mean, percentiles and largest; 0 where there are none."""
+def spread(values: Sequence[float]) -> Dict[str, Optional[float]]:
+    """How many VALUES, their mean, percentiles and largest; None where there are none."""
+    found: Dict[str, Optional[float]] = dict.fromkeys(["count", "mean", *SHARES, "max"], None)
+    found["count"] = len(values)
     if not values:
-        return dict.fromkeys(["count", "mean", *SHARES, "max"], 0.0)
+        return found
     ordered = sorted(values)
-    found = {"count": len(ordered), "mean": statistics.fmean(ordered)}
+    found["mean"] = statistics.fmean(ordered)
     for name, share in SHARES.items():
         found[name] = percentile(ordered, share)
     found["max"] = ordered[-1]
     return found
 
 
-def rates(arrivals: Sequence[Arrival], seconds: float) -> Dict[str, Dict[str, float]]:
+def rates(arrivals: Sequence[Arrival], seconds: float) -> Dict[str, Dict[str, Any]]:
     """Per model: how many arrived, their rate, and the coefficient of variation of their gaps."""
     times: Dict[str, List[float]] = defaultdict(list)
     for item in arrivals:
         times[item.model].append(item.time_s)
-    found: Dict[str, Dict[str, float]] = {}
+    found: Dict[str, Dict[str, Any]] = {}
     for model, mine in sorted(times.items()):
         gaps = [after - before for before, after in zip(mine, mine[1:])]
         mean = statistics.fmean(gaps) if gaps else 0.0
         found[model] = {"requests": len(mine), "rate": len(mine) / seconds if seconds else 0.0}
-        found[model]["cv"] = statistics.pstdev(gaps) / mean if mean > 0 else 0.0
+        found[model]["cv"] = statistics.pstdev(gaps) / mean if mean > 0 else None
     return found
 
 
-def attainment(outcomes: Sequence[Outcome], slo_s: float) -> float:
-    """The share of all requests that were answered within SLO_S; a refused one was not."""
+def attainment(outcomes: Sequence[Outcome], slo_s: float) -> Optional[float]:
+    """The share of all requests that were answered within SLO_S; a refused one was not. None
+    without requests."""
     good = sum(1 for item in outcomes if item.answered and (item.latency_s or 0.0) <= slo_s)
-    return good / len(outcomes) if outcomes else 1.0
+    return good / len(outcomes) if outcomes else None
 
 
 def describe_models(outcomes: Sequence[Outcome], duration_s: float) -> List[Dict[str, Any]]:
@@ -63,7 +66,7 @@ def describe_models(outcomes: Sequence[Outcome], duration_s: float) -> List[Dict
             latencies[item.arrival.model].append(item.latency_s)
     arrivals = sorted((item.arrival for item in outcomes), key=lambda one: one.at_ns)
     return [
-        {"name": name, **row, "mean_latency_s": statistics.fmean(latencies[name] or [0.0])}
+        {"name": name, **row, "mean_latency_s": spread(latencies[name])["mean"]}
         for name, row in rates(arrivals, duration_s).items()
     ]
 
@@ -96,7 +99,7 @@ def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dic
         "bytes_loaded": after.bytes_loaded - before.bytes_loaded,
         "bytes_copied_back": after.bytes_copied_back - before.bytes_copied_back,
         "load_s": load_ns / 1e9,
-        "hidden_share": (after.hidden_ns - before.hidden_ns) / load_ns if load_ns else 0.0,
+        "hidden_share": (after.hidden_ns - before.hidden_ns) / load_ns if load_ns else None,
         "sent_late_s": spread([item.late_s for item in run.outcomes]),
         "models": describe_models(run.outcomes, duration_s),
     }
@@ -147,6 +150,11 @@ def write_tokens(path: Path, outcomes: Sequence[Outcome]) -> None:
         rows.writerows((f"{time:.9f}", model, gap) for time, model, gap in sorted(found))
 
 
+def show(value: Optional[float], form: str, factor: float = 1.0) -> str:
+    """VALUE times FACTOR for people; "-" where there is none."""
+    return "-" if value is None else form.format(value * factor)
+
+
 def describe(summary: Dict[str, Any]) -> str:
     """The summary for people, in lines."""
     lines = [
@@ -162,16 +170,16 @@ def describe(summary: Dict[str, Any]) -> str:
         ("between", "between_tokens_s"),
     ):  # fmt: skip
         values = summary[key]
-        if values["count"]:
-            cells = "".join(f"{values[part] * 1e3:10.1f}" for part in ["mean", *SHARES, "max"])
-            lines.append(f"{name:>14} {cells}")
+        cells = [show(values[part], "{:.1f}", 1e3) for part in ("mean", *SHARES, "max")]
+        lines.append(f"{name:>14} " + "".join(f"{cell:>10}" for cell in cells))
     lines.append(
         f"{summary['loads']} loads, {summary['bytes_loaded'] / 1e9:.3f} GB, "
-        f"{summary['hidden_share']:.1%} of their time hidden; {summary['cold']} requests came cold"
+        f"{show(summary['hidden_share'], '{:.1%}')} of their time hidden; "
+        f"{summary['cold']} requests came cold"
     )
     late = summary["sent_late_s"]
     if late["count"]:
         lines.append(f"sent at most {late['max'] * 1e3:.1f} ms late (p99 {late['p99'] * 1e3:.1f})")
     if "slo_s" in summary:
-        lines.append(f"{summary['slo_attainment']:.2%} within {summary['slo_s'] * 1e3:g} ms")
+        lines.append(f"{show(summary['slo_attainment'], '{:.2%}')} within {summary['slo_s'] * 1e3:g} ms")
     return "\n".join(lines)

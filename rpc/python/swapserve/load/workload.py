@@ -77,7 +77,7 @@ class Workload:
         return any(stream.kind == "turns" for stream in self.streams)
 
     def scale(self, factor: float) -> None:
-        """FACTOR times every rate; a trace runs so much faster."""
+        """FACTOR times every rate; a trace and a replay run so much faster."""
         for stream in self.streams:
             stream.rates = [rate * factor for rate in stream.rates]
             stream.rate *= factor
@@ -218,6 +218,8 @@ class _Reader:
             made.rates = [_real(item, f"{where}.{many}") for item in _list(content[many])]
         elif "rate" in content:
             made.rate = _real(content["rate"], f"{where}.rate")
+        if needed in ("rate", "rates") and not any(made.rates) and not made.rate:
+            raise ValueError(f"{where}.{needed}: found 0, expected a number above it")
         made.cv = _real(content.get("cv", "0" if made.kind == "cyclic" else "1"), f"{where}.cv")
         made.skew = _real(content.get("skew", "1" if made.kind == "zipf" else "0"), f"{where}.skew")
         made.dwell_ns = [
