@@ -125,7 +125,8 @@ enum ss_report_kind {
     SS_REPORT_CHUNKS,     /* chunks [0, count) of the rank's part of load NUMBER are ready */
     SS_REPORT_LOAD_ENDED, /* the load is over with COUNT whole chunks (fewer after a cancel) */
     SS_REPORT_TOKENS,     /* last stage, tp rank 0: the tokens of batch NUMBER */
-    SS_REPORT_DONE,       /* a batch, move, spill, restore, copying drop or stop is complete */
+    SS_REPORT_DONE,       /* the rank's own part of a batch, move, spill, restore, copying drop or
+                             stop is complete */
     SS_REPORT_FAILED,     /* the rank cannot go on; MESSAGE says why */
     SS_REPORT_KINDS,
 };

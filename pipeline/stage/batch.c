@@ -4,6 +4,9 @@
 #include "engine/base/assert.h"
 #include "pipeline/stage/internal.h"
 
+/* A few microseconds' worth: activations of a decode step are fewer. */
+#define SMALL_BYTES_MAX ((uint64_t)1 << 20)
+
 static bool is_first(const struct ss_stage *stage)
 {
     return stage->stage == 0;
@@ -48,13 +51,49 @@ static enum ss_status take_flight(struct ss_stage *stage, const struct ss_entry 
         flight->number = entry->number;
         flight->model = entry->model;
         flight->sequences = entry->sequence_count;
-        flight->samples = 0;
+        flight->rows = flight->samples = 0;
+        for (uint32_t j = 0; j < entry->sequence_count; j++)
+            flight->rows += entry->sequences[j].count;
         flight->started_ns = flight->waited_ns = 0;
         *out = flight;
         return SS_OK;
     }
     return ss_fail(SS_FULL, "batch: more than %" PRIu32 " batches in flight",
                    stage->options.limits.batches_in_flight);
+}
+
+/* A place for the tokens of this batch to come back to; null where they do not. */
+static enum ss_status take_return(struct ss_stage *stage, uint64_t number,
+                                  struct token_return **out)
+{
+    uint64_t back = stage->needs.return_count ? stage->device->timeline_value(stage->tokened) : 0;
+    *out = 0;
+    for (uint32_t i = 0; i < stage->needs.return_count && !*out; i++)
+        if (stage->returns[i].number <= back)
+            *out = &stage->returns[i];
+    if (*out)
+        (*out)->number = number;
+    return *out || !stage->needs.return_count
+               ? SS_OK
+               : ss_fail(SS_FULL, "batch: more than %" PRIu32 " batches' tokens are on their way",
+                         stage->needs.return_count);
+}
+
+static uint64_t hidden_bytes(const struct ss_stage *stage, const struct flight *flight)
+{
+    return (uint64_t)flight->rows * stage->models[flight->model].given.shape->hidden *
+           stage->needs.workspace.activation_bytes;
+}
+
+/* Between the residual stream and what an edge carries. */
+static enum ss_status copy_hidden(struct ss_stage *stage, const struct flight *flight,
+                                  ss_device_address to, ss_device_address from)
+{
+    uint64_t bytes = hidden_bytes(stage, flight);
+    const struct ss_small_copy small = {.to = to, .from = from, .bytes = (uint32_t)bytes};
+    return bytes <= SMALL_BYTES_MAX
+               ? stage->device->copy_small(stage->compute, &small, 1)
+               : stage->device->copy_on_device(stage->compute, to, from, bytes);
 }
 
 /* What the first chunk's compute must wait for: tokens of earlier steps, or activations. */
@@ -78,17 +117,14 @@ static enum ss_status await_input(struct ss_stage *stage, const struct ss_entry 
         status = device->wait(stage->compute, stage->tokened, tokened);
     if (status || is_first(stage))
         return status;
-    const struct ss_shape *shape = stage->models[entry->model].given.shape;
-    uint64_t rows = 0;
-    for (uint32_t i = 0; i < entry->sequence_count; i++)
-        rows += entry->sequences[i].count;
     status = stage->options.comm->table->receive_previous(
-        stage->options.comm, stage->edge_in, flight->hidden,
-        rows * shape->hidden * stage->workspace.activation_bytes);
+        stage->options.comm, stage->edge_in, flight->hidden, hidden_bytes(stage, flight));
     if (!status)
         status = device->signal(stage->edge_in, stage->received, flight->number);
     if (!status)
         status = device->wait(stage->compute, stage->received, flight->number);
+    if (!status)
+        status = copy_hidden(stage, flight, stage->graph.hidden, flight->hidden);
     return status;
 }
 
@@ -100,9 +136,8 @@ static void point_graph(struct ss_stage *stage, struct flight *flight, const str
     graph->step = *step;
     graph->kv = model->kv;
     graph->frequencies = model->frequencies;
-    graph->hidden = flight->hidden;
     graph->sample_count = flight->samples;
-    graph->sample_rows = flight->arrays + stage->layout.sample_rows;
+    graph->sample_rows = stage->arrays + stage->needs.layout.sample_rows;
     graph->embedding = 0;
     if (is_first(stage)) {
         graph->embedding = &model->given.image->chunks[0];
@@ -165,10 +200,10 @@ static enum ss_status run_chunks(struct ss_stage *stage, struct flight *flight)
 static enum ss_status tap_logits(struct ss_stage *stage, struct flight *flight)
 {
     const struct ss_shape *shape = stage->models[flight->model].given.shape;
-    enum ss_status status =
-        stage->device->copy_to_host(stage->compute, flight->logits, stage->graph.logits,
-                                    (size_t)flight->samples * ss_vocab_part(shape, stage->tp) *
-                                        (size_t)stage->tp * stage->workspace.activation_bytes);
+    enum ss_status status = stage->device->copy_to_host(
+        stage->compute, flight->logits, stage->graph.logits,
+        (size_t)flight->samples * ss_vocab_part(shape, stage->tp) * (size_t)stage->tp *
+            stage->needs.workspace.activation_bytes);
     return status ? status : stage->device->host_call(stage->compute, ss_flight_logits, flight);
 }
 
@@ -177,69 +212,100 @@ static enum ss_status sample(struct ss_stage *stage, struct flight *flight)
 {
     const struct ss_ops_table *ops = stage->options.ops->table;
     const struct ss_shape *shape = stage->models[flight->model].given.shape;
-    ss_device_address tokens = flight->arrays + stage->layout.tokens_out;
-    size_t bytes = flight->samples * sizeof(int32_t);
+    ss_device_address tokens = stage->arrays + stage->needs.layout.tokens_out;
+    uint32_t bytes = flight->samples * (uint32_t)sizeof(int32_t), count = 0;
+    struct ss_small_copy copies[2];
     enum ss_status status = SS_OK;
     if (stage->options.on_logits)
         status = tap_logits(stage, flight);
     if (!status)
         status = ops->sample(stage->options.ops, stage->compute, stage->graph.logits,
                              flight->samples, (uint32_t)stage->tp, ss_vocab_part(shape, stage->tp),
-                             shape->vocab, flight->arrays + stage->layout.sampling, tokens,
+                             shape->vocab, stage->arrays + stage->needs.layout.sampling, tokens,
                              is_first(stage) ? &stage->table : 0);
-    if (status || stage->tp_rank > 0)
-        return status;
-    status = stage->device->copy_to_host(stage->compute, flight->tokens, tokens, bytes);
-    return status ? status : stage->device->host_call(stage->compute, ss_flight_sampled, flight);
+    if (stage->pp > 1)
+        copies[count++] =
+            (struct ss_small_copy){.to = flight->tokens_out, .from = tokens, .bytes = bytes};
+    if (stage->tp_rank == 0)
+        copies[count++] =
+            (struct ss_small_copy){.to = (uintptr_t)flight->tokens, .from = tokens, .bytes = bytes};
+    if (!status && count)
+        status = stage->device->copy_small(stage->compute, copies, count);
+    return status || stage->tp_rank > 0
+               ? status
+               : stage->device->host_call(stage->compute, ss_flight_sampled, flight);
 }
 
-/* Queues what leaves this rank after its compute, and what comes back for it. */
-static enum ss_status exchange(struct ss_stage *stage, struct flight *flight)
+/* Queues what leaves this rank after its compute. */
+static enum ss_status send(struct ss_stage *stage, struct flight *flight)
 {
     const struct ss_device_ops *device = stage->device;
     struct ss_comm *comm = stage->options.comm;
-    ss_device_address tokens = flight->arrays + stage->layout.tokens_out;
-    size_t token_bytes = flight->samples * sizeof(int32_t);
-    enum ss_status status = SS_OK;
-    if (!is_last(stage) || flight->samples) {
-        status = device->wait(stage->edge_out, stage->computed, flight->number);
-        if (!status && is_last(stage))
-            status = comm->table->send_next(comm, stage->edge_out, tokens, token_bytes);
-        else if (!status)
-            status = comm->table->send_next(comm, stage->edge_out, flight->hidden,
-                                            (size_t)flight->rows * stage->graph.shape->hidden *
-                                                stage->workspace.activation_bytes);
-        if (!status) {
-            atomic_fetch_add(&flight->ends, 1);
-            status = device->host_call(stage->edge_out, ss_flight_ended, flight);
-        }
-    }
-    if (status || !is_first(stage) || !flight->samples)
+    if (is_last(stage) && !flight->samples)
+        return SS_OK;
+    enum ss_status status = device->wait(stage->edge_out, stage->computed, flight->number);
+    if (!status && is_last(stage))
+        status = comm->table->send_next(comm, stage->edge_out, flight->tokens_out,
+                                        flight->samples * sizeof(int32_t));
+    else if (!status)
+        status = comm->table->send_next(comm, stage->edge_out, flight->hidden,
+                                        hidden_bytes(stage, flight));
+    if (status)
         return status;
-    status = comm->table->receive_previous(comm, stage->edge_in, tokens, token_bytes);
+    atomic_fetch_add(&flight->ends, 1);
+    return device->host_call(stage->edge_out, ss_flight_ended, flight);
+}
+
+/* Queues what comes back for the batch. It is not waited for: the next batch of the same slots
+ * does that on the device. */
+static enum ss_status receive_tokens(struct ss_stage *stage, const struct flight *flight,
+                                     const struct token_return *returned)
+{
+    const struct ss_device_ops *device = stage->device;
+    struct ss_comm *comm = stage->options.comm;
+    enum ss_status status = comm->table->receive_previous(comm, stage->edge_in, returned->tokens,
+                                                          flight->samples * sizeof(int32_t));
     if (!status)
         status = device->wait(stage->edge_in, stage->staged, flight->number);
     if (!status)
-        status = stage->options.ops->table->store_tokens(
-            stage->options.ops, stage->edge_in, tokens, flight->samples,
-            flight->arrays + stage->layout.sampling, &stage->table);
-    if (!status)
-        status = device->signal(stage->edge_in, stage->tokened, flight->number);
-    if (!status) {
-        atomic_fetch_add(&flight->ends, 1);
-        status = device->host_call(stage->edge_in, ss_flight_ended, flight);
-    }
-    return status;
+        status = stage->options.ops->table->store_tokens(stage->options.ops, stage->edge_in,
+                                                         returned->tokens, flight->samples,
+                                                         returned->sampling, &stage->table);
+    return status ? status : device->signal(stage->edge_in, stage->tokened, flight->number);
+}
+
+/* Queues the batch's compute, from its first chunk to its samples. */
+static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
+                              const struct ss_step *step)
+{
+    point_graph(stage, flight, step);
+    enum ss_status status = run_chunks(stage, flight);
+    if (!status && is_last(stage) && flight->samples)
+        status = sample(stage, flight);
+    if (!status && !is_last(stage))
+        status = copy_hidden(stage, flight, flight->hidden, stage->graph.hidden);
+    return status ? status : stage->device->signal(stage->compute, stage->computed, flight->number);
+}
+
+static bool samples(const struct ss_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->sequence_count; i++)
+        if (entry->sequences[i].flags & SS_SEQUENCE_SAMPLE)
+            return true;
+    return false;
 }
 
 enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *entry,
                               const struct ss_opening *openings, uint32_t opening_count)
 {
     struct flight *flight = 0;
+    struct token_return *returned = 0;
     struct ss_step step;
     enum ss_status status = check(stage, entry);
     if (!status)
         status = take_flight(stage, entry, &flight);
+    if (!status && samples(entry))
+        status = take_return(stage, entry->number, &returned);
     if (!status)
         status = ss_stage_update_slots(stage, entry, openings, opening_count);
     if (!status)
@@ -247,19 +313,14 @@ enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *ent
     if (!status)
         status = stage->device->host_call(stage->compute, ss_flight_started, flight);
     if (!status)
-        status = ss_flight_stage(flight, entry, openings, &step);
+        status = ss_flight_stage(flight, entry, openings, returned, &step);
     if (status)
         return status;
     atomic_store(&flight->ends, FLIGHT_KEPT + 1);
-    point_graph(stage, flight, &step);
-    status = run_chunks(stage, flight);
-    if (!status && is_last(stage) && flight->samples)
-        status = sample(stage, flight);
-    if (!status)
-        status = stage->device->signal(stage->compute, stage->computed, flight->number);
+    status = compute(stage, flight, &step);
     if (!status && stage->pp > 1)
-        status = exchange(stage, flight);
-    if (!status)
-        status = stage->device->host_call(stage->compute, ss_flight_computed, flight);
-    return status;
+        status = send(stage, flight);
+    if (!status && returned)
+        status = receive_tokens(stage, flight, returned);
+    return status ? status : stage->device->host_call(stage->compute, ss_flight_computed, flight);
 }

@@ -7,107 +7,6 @@
 #include "engine/base/memory.h"
 #include "pipeline/stage/internal.h"
 
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t align_up(size_t bytes, size_t unit)
-{
-    return (bytes + unit - 1) / unit * unit;
-}
-
-static struct workspace measure(const struct ss_stage_options *options)
-{
-    struct workspace space = {.activation_bytes =
-                                  ss_dtype_bytes(options->ops->table->activation_dtype)};
-    struct ss_graph_widths *most = &space.widths;
-    for (uint32_t i = 0; i < options->model_count; i++) {
-        const struct ss_stage_model *model = &options->models[i];
-        struct ss_graph_widths widths = ss_graph_widths(model->shape, options->comm->tp);
-        uint32_t blocks =
-            (model->context_max + options->limits.block_tokens - 1) / options->limits.block_tokens;
-        most->hidden = (uint32_t)max_u64(most->hidden, widths.hidden);
-        most->wide = (uint32_t)max_u64(most->wide, widths.wide);
-        most->qkv = (uint32_t)max_u64(most->qkv, widths.qkv);
-        most->attended = (uint32_t)max_u64(most->attended, widths.attended);
-        most->inner = (uint32_t)max_u64(most->inner, widths.inner);
-        most->gated = (uint32_t)max_u64(most->gated, widths.gated);
-        most->vocab_part = (uint32_t)max_u64(most->vocab_part, widths.vocab_part);
-        space.blocks_stride = (uint32_t)max_u64(space.blocks_stride, blocks);
-        space.tokens_max = (uint32_t)max_u64(space.tokens_max, model->context_max + 1);
-        space.vocab_max = (uint32_t)max_u64(space.vocab_max, model->shape->vocab);
-    }
-    return space;
-}
-
-static size_t reserve(size_t *at, size_t bytes)
-{
-    size_t offset = *at;
-    *at = align_up(offset + bytes, SS_TENSOR_ALIGN);
-    return offset;
-}
-
-static struct flight_layout lay_out(const struct ss_stage_options *options,
-                                    const struct workspace *space)
-{
-    const struct ss_stage_limits *limits = &options->limits;
-    size_t rows = limits->step_tokens_max, sequences = limits->batch_max, at = 0;
-    struct flight_layout layout;
-    layout.positions = reserve(&at, rows * sizeof(int32_t));
-    layout.sequence_of = reserve(&at, rows * sizeof(int32_t));
-    layout.row_begin = reserve(&at, (sequences + 1) * sizeof(int32_t));
-    layout.slots = reserve(&at, sequences * sizeof(int32_t));
-    layout.blocks = reserve(&at, sequences * space->blocks_stride * sizeof(int32_t));
-    layout.sample_rows = reserve(&at, sequences * sizeof(int32_t));
-    layout.sampling = reserve(&at, sequences * sizeof(struct ss_sampling));
-    layout.copied_bytes = at;
-    layout.tokens_in = reserve(&at, rows * sizeof(int32_t));
-    layout.tokens_out = reserve(&at, sequences * sizeof(int32_t));
-    layout.device_bytes = at;
-    layout.prompts = layout.copied_bytes;
-    layout.host_bytes = layout.prompts + align_up(limits->message_bytes_max, SS_TENSOR_ALIGN);
-    return layout;
-}
-
-/* The device buffers besides the pool, in the order that create takes them. */
-enum { NORMED, QKV, ATTENDED, PROJECTED, INNER, GATED, LOGITS_PART, LOGITS, TABLE, BUFFERS };
-
-static void buffer_sizes(const struct ss_stage_options *options, const struct workspace *space,
-                         uint64_t sizes[BUFFERS])
-{
-    const struct ss_graph_widths *widths = &space->widths;
-    uint64_t row = options->limits.step_tokens_max * space->activation_bytes;
-    uint64_t logits = (uint64_t)options->limits.batch_max * widths->vocab_part *
-                      max_u64(space->activation_bytes, sizeof(float));
-    sizes[NORMED] = row * widths->wide;
-    sizes[QKV] = row * widths->qkv;
-    sizes[ATTENDED] = row * widths->attended;
-    sizes[PROJECTED] = row * widths->wide;
-    sizes[INNER] = row * widths->inner;
-    sizes[GATED] = row * widths->gated;
-    sizes[LOGITS_PART] = logits;
-    sizes[LOGITS] = logits * (uint64_t)options->comm->tp;
-    sizes[TABLE] = (uint64_t)options->limits.slots_max * space->tokens_max * sizeof(int32_t);
-}
-
-uint64_t ss_stage_workspace_bytes(const struct ss_stage_options *options)
-{
-    struct workspace space = measure(options);
-    struct flight_layout layout = lay_out(options, &space);
-    uint64_t sizes[BUFFERS], total = 0;
-    buffer_sizes(options, &space, sizes);
-    for (int i = 0; i < BUFFERS; i++)
-        total += align_up(sizes[i], SS_TENSOR_ALIGN);
-    uint64_t hidden = align_up((uint64_t)options->limits.step_tokens_max * space.widths.hidden *
-                                   space.activation_bytes,
-                               SS_TENSOR_ALIGN);
-    total += options->limits.batches_in_flight * (hidden + layout.device_bytes);
-    for (uint32_t i = 0; i < options->model_count; i++)
-        total += align_up(options->models[i].shape->head_dim * 2, SS_TENSOR_ALIGN);
-    return total;
-}
-
 static enum ss_status take(struct ss_stage *stage, uint64_t bytes, ss_device_address *out)
 {
     SS_ASSERT(stage->allocation_count < stage->allocations_max);
@@ -120,7 +19,9 @@ static enum ss_status take(struct ss_stage *stage, uint64_t bytes, ss_device_add
 static enum ss_status create_buffers(struct ss_stage *stage)
 {
     struct ss_graph *graph = &stage->graph;
+    ss_device_address returns = 0;
     ss_device_address *const buffers[BUFFERS] = {
+        [HIDDEN] = &graph->hidden,
         [NORMED] = &graph->normed,
         [QKV] = &graph->qkv,
         [ATTENDED] = &graph->attended,
@@ -130,14 +31,18 @@ static enum ss_status create_buffers(struct ss_stage *stage)
         [LOGITS_PART] = &graph->logits_part,
         [LOGITS] = &graph->logits,
         [TABLE] = &stage->table.tokens,
+        [ARRAYS] = &stage->arrays,
+        [RETURNS] = &returns,
     };
-    uint64_t sizes[BUFFERS];
-    buffer_sizes(&stage->options, &stage->workspace, sizes);
     enum ss_status status = take(stage, stage->options.limits.pool_bytes, &stage->pool);
     for (int i = 0; i < BUFFERS && !status; i++)
-        status = take(stage, sizes[i], buffers[i]);
+        status = take(stage, stage->needs.buffer_bytes[i], buffers[i]);
+    for (uint32_t i = 0; i < stage->needs.return_count; i++) {
+        stage->returns[i].sampling = returns + i * stage->needs.return_bytes;
+        stage->returns[i].tokens = stage->returns[i].sampling + stage->needs.return_tokens_at;
+    }
     stage->table.slots = stage->options.limits.slots_max;
-    stage->table.tokens_max = stage->workspace.tokens_max;
+    stage->table.tokens_max = stage->needs.workspace.tokens_max;
     graph->ops = stage->options.ops;
     graph->comm = stage->options.comm;
     graph->stream = stage->compute;
@@ -175,9 +80,9 @@ static enum ss_status create_model(struct ss_stage *stage, struct stage_model *m
     model->kv = (struct ss_kv_layout){
         .pool = stage->pool,
         .page_bytes = limits->page_bytes,
-        .layer_bytes =
-            limits->block_tokens *
-            ss_kv_bytes_per_token_layer(given->shape, stage->tp, stage->workspace.activation_bytes),
+        .layer_bytes = limits->block_tokens *
+                       ss_kv_bytes_per_token_layer(given->shape, stage->tp,
+                                                   stage->needs.workspace.activation_bytes),
         .block_tokens = limits->block_tokens,
         .kv_heads = given->shape->kv_heads / tp,
         .head_dim = given->shape->head_dim,
@@ -202,13 +107,13 @@ static void *map_host(size_t bytes)
 static enum ss_status create_flights(struct ss_stage *stage)
 {
     const struct ss_stage_limits *limits = &stage->options.limits;
-    const struct workspace *space = &stage->workspace;
-    size_t tokens = align_up(limits->batch_max * sizeof(int32_t), SS_TENSOR_ALIGN);
+    const struct workspace *space = &stage->needs.workspace;
+    size_t tokens = ss_stage_align(limits->batch_max * sizeof(int32_t), SS_TENSOR_ALIGN);
     size_t logits = stage->options.on_logits
                         ? 2 * (size_t)limits->batch_max * space->widths.vocab_part *
                               (size_t)stage->tp * sizeof(float)
                         : 0;
-    size_t each = align_up(stage->layout.host_bytes + tokens + logits, 4096);
+    size_t each = ss_stage_align(stage->needs.layout.host_bytes + tokens + logits, 4096);
     void *mapped = map_host(each * limits->batches_in_flight);
     if (mapped == MAP_FAILED)
         return ss_fail(SS_NO_MEMORY, "staging memory: %zu bytes", each * limits->batches_in_flight);
@@ -221,15 +126,13 @@ static enum ss_status create_flights(struct ss_stage *stage)
         struct flight *flight = &stage->flights[i];
         flight->stage = stage;
         flight->staged = stage->host_memory + i * each;
-        flight->tokens = (int32_t *)(void *)(flight->staged + stage->layout.host_bytes);
+        flight->tokens = (int32_t *)(void *)(flight->staged + stage->needs.layout.host_bytes);
         flight->logits =
-            logits ? (float *)(void *)(flight->staged + stage->layout.host_bytes + tokens) : 0;
-        status = take(stage, stage->layout.device_bytes, &flight->arrays);
-        if (!status)
-            status = take(stage,
-                          (uint64_t)limits->step_tokens_max * space->widths.hidden *
-                              space->activation_bytes,
-                          &flight->hidden);
+            logits ? (float *)(void *)(flight->staged + stage->needs.layout.host_bytes + tokens)
+                   : 0;
+        if (stage->pp > 1)
+            status = take(stage, stage->needs.edge_bytes, &flight->hidden);
+        flight->tokens_out = flight->hidden + stage->needs.edge_tokens_at;
         if (!status)
             status = ss_alloc(&flight->endings, limits->batch_max, sizeof *flight->endings,
                               "batch endings");
@@ -243,9 +146,8 @@ static enum ss_status create_flights(struct ss_stage *stage)
 static enum ss_status create_tables(struct ss_stage *stage)
 {
     const struct ss_stage_limits *limits = &stage->options.limits;
-    size_t stride = stage->workspace.blocks_stride;
-    stage->allocations_max =
-        1 + BUFFERS + 2 * limits->batches_in_flight + stage->options.model_count;
+    size_t stride = stage->needs.workspace.blocks_stride;
+    stage->allocations_max = 1 + BUFFERS + limits->batches_in_flight + stage->options.model_count;
     enum ss_status status = ss_alloc(&stage->allocations, stage->allocations_max,
                                      sizeof *stage->allocations, "allocations");
     if (!status)
@@ -262,6 +164,9 @@ static enum ss_status create_tables(struct ss_stage *stage)
     if (!status)
         status =
             ss_alloc(&stage->flights, limits->batches_in_flight, sizeof *stage->flights, "flights");
+    if (!status)
+        status = ss_alloc(&stage->returns, (size_t)stage->needs.return_count + 1,
+                          sizeof *stage->returns, "tokens on their way");
     for (uint32_t i = 0; !status && i < limits->slots_max; i++)
         stage->slots[i].blocks = stage->slot_blocks + i * stride;
     return status;
@@ -271,8 +176,8 @@ static enum ss_status create_transfer(struct ss_stage *stage)
 {
     int chunks_max = 1;
     for (uint32_t i = 0; i < stage->options.model_count; i++)
-        chunks_max = (int)max_u64((uint64_t)chunks_max,
-                                  (uint64_t)stage->options.models[i].image->chunk_count);
+        if (chunks_max < stage->options.models[i].image->chunk_count)
+            chunks_max = stage->options.models[i].image->chunk_count;
     const struct ss_transfer_options options = {
         .piece_bytes = stage->options.limits.piece_bytes,
         .pieces_in_flight = stage->options.limits.pieces_in_flight,
@@ -298,13 +203,13 @@ static enum ss_status create_transfer(struct ss_stage *stage)
 static enum ss_status create_models(struct ss_stage *stage)
 {
     enum ss_status status = SS_OK;
+    stage->spill_unit = 1;
     for (uint32_t i = 0; i < stage->options.model_count && !status; i++) {
         status = create_model(stage, &stage->models[i], &stage->options.models[i]);
-        if (!status)
-            stage->spill_unit =
-                max_u64(stage->spill_unit, ss_stage_block_bytes(stage, (uint16_t)i));
+        uint64_t bytes = status ? 0 : ss_stage_block_bytes(stage, (uint16_t)i);
+        if (stage->spill_unit < bytes)
+            stage->spill_unit = bytes;
     }
-    stage->spill_unit = max_u64(stage->spill_unit, 1);
     return status;
 }
 
@@ -331,7 +236,7 @@ static enum ss_status copy_frequencies(struct ss_stage *stage, unsigned char *ho
         status = take(stage, bytes, &model->frequencies);
         if (!status)
             status = stage->device->copy_to_device(stream, model->frequencies, host, bytes);
-        host += align_up(bytes, SS_TENSOR_ALIGN);
+        host += ss_stage_align(bytes, SS_TENSOR_ALIGN);
     }
     stage->device->stream_destroy(stream);
     return status;
@@ -343,11 +248,11 @@ static enum ss_status create_frequencies(struct ss_stage *stage)
     size_t bytes = 0;
     for (uint32_t i = 0; i < stage->options.model_count; i++)
         if (has_frequencies(&stage->models[i]))
-            bytes += align_up(stage->models[i].given.shape->head_dim / 2 * sizeof(float),
-                              SS_TENSOR_ALIGN);
+            bytes += ss_stage_align(stage->models[i].given.shape->head_dim / 2 * sizeof(float),
+                                    SS_TENSOR_ALIGN);
     if (!bytes)
         return SS_OK;
-    bytes = align_up(bytes, 4096);
+    bytes = ss_stage_align(bytes, 4096);
     void *host = map_host(bytes);
     if (host == MAP_FAILED)
         return ss_fail(SS_NO_MEMORY, "rotary frequencies: %zu bytes", bytes);
@@ -373,8 +278,7 @@ enum ss_status ss_stage_create(const struct ss_stage_options *options, struct ss
     stage->tp_rank = options->comm->tp_rank;
     stage->pp = options->comm->pp;
     stage->next_number = 1;
-    stage->workspace = measure(options);
-    stage->layout = lay_out(options, &stage->workspace);
+    ss_stage_measure(options, &stage->needs);
     stage->page_count = (uint32_t)(options->limits.pool_bytes / options->limits.page_bytes);
     status = create_tables(stage);
     if (!status)
@@ -432,6 +336,7 @@ static void destroy_flights(struct ss_stage *stage)
         ss_free(stage->flights[i].report_tokens);
     }
     ss_free(stage->flights);
+    ss_free(stage->returns);
     if (stage->host_memory) {
         if (stage->host_registered)
             stage->device->host_unregister(stage->options.device, stage->host_memory,

@@ -12,31 +12,67 @@ static int32_t *staged_at(struct flight *flight, size_t offset)
 }
 
 /* Copies the prompts of opening slots into the token table, through the flight's staging memory. */
-static enum ss_status stage_prompts(struct flight *flight, const struct ss_entry *entry,
-                                    const struct ss_opening *openings)
+static enum ss_status copy_prompts(struct flight *flight, const struct ss_entry *entry,
+                                   const struct ss_opening *openings)
 {
     struct ss_stage *stage = flight->stage;
-    size_t at = stage->layout.prompts;
-    uint32_t opened = 0;
-    for (uint32_t i = 0; i < entry->sequence_count; i++) {
+    struct ss_small_copy copies[SS_SMALL_COPIES_MAX];
+    size_t at = stage->needs.layout.prompts;
+    uint32_t opened = 0, count = 0;
+    enum ss_status status = SS_OK;
+    for (uint32_t i = 0; i < entry->sequence_count && !status; i++) {
         const struct ss_batch_sequence *sequence = &entry->sequences[i];
         if (!(sequence->flags & SS_SEQUENCE_OPEN))
             continue;
         const struct ss_opening *opening = &openings[opened++];
         size_t bytes = opening->prompt_count * sizeof *opening->prompt;
-        if (bytes > stage->layout.host_bytes - at)
+        if (bytes > stage->needs.layout.host_bytes - at)
             return ss_fail(SS_INVALID, "batch: prompts exceed %zu bytes",
-                           stage->layout.host_bytes - stage->layout.prompts);
+                           stage->needs.layout.host_bytes - stage->needs.layout.prompts);
         memcpy(flight->staged + at, opening->prompt, bytes);
-        enum ss_status status = stage->device->copy_to_device(
-            stage->compute,
-            stage->table.tokens + (uint64_t)sequence->slot * stage->table.tokens_max * 4,
-            flight->staged + at, bytes);
-        if (status)
-            return status;
+        copies[count++] = (struct ss_small_copy){
+            .to = stage->table.tokens + (uint64_t)sequence->slot * stage->table.tokens_max * 4,
+            .from = (uintptr_t)(flight->staged + at),
+            .bytes = (uint32_t)bytes};
         at += bytes;
+        if (count == SS_SMALL_COPIES_MAX) {
+            status = stage->device->copy_small(stage->compute, copies, count);
+            count = 0;
+        }
     }
-    return SS_OK;
+    return status || !count ? status : stage->device->copy_small(stage->compute, copies, count);
+}
+
+/* Brings what was staged of STEP to the device. */
+static enum ss_status copy_arrays(struct flight *flight, const struct ss_step *step,
+                                  const struct token_return *returned)
+{
+    const struct ss_stage *stage = flight->stage;
+    const struct flight_layout *layout = &stage->needs.layout;
+    uint32_t sampling = flight->samples * (uint32_t)sizeof(struct ss_sampling);
+    const struct {
+        size_t offset;
+        uint32_t bytes;
+    } parts[] = {{layout->positions, step->rows * 4},
+                 {layout->sequence_of, step->rows * 4},
+                 {layout->row_begin, (step->sequences + 1) * 4},
+                 {layout->slots, step->sequences * 4},
+                 {layout->blocks, step->sequences * step->blocks_stride * 4},
+                 {layout->sample_rows, flight->samples * 4},
+                 {layout->sampling, sampling}};
+    enum { PARTS = sizeof parts / sizeof *parts };
+    struct ss_small_copy copies[PARTS + 1];
+    _Static_assert(PARTS + 1 <= SS_SMALL_COPIES_MAX, "one call copies all");
+    /* Whole vectors: every array has room for them. */
+    for (uint32_t i = 0; i < PARTS; i++)
+        copies[i] = (struct ss_small_copy){.to = stage->arrays + parts[i].offset,
+                                           .from = (uintptr_t)(flight->staged + parts[i].offset),
+                                           .bytes = (parts[i].bytes + 15) / 16 * 16};
+    if (returned)
+        copies[PARTS] = (struct ss_small_copy){.to = returned->sampling,
+                                               .from = copies[PARTS - 1].from,
+                                               .bytes = copies[PARTS - 1].bytes};
+    return stage->device->copy_small(stage->compute, copies, PARTS + (returned != 0));
 }
 
 static void stage_sample(struct flight *flight, const struct ss_batch_sequence *sequence,
@@ -48,8 +84,8 @@ static void stage_sample(struct flight *flight, const struct ss_batch_sequence *
     SS_ASSERT(index < limits->batch_max);
     uint32_t position = sequence->position + sequence->count;
     struct ss_sampling *sampling =
-        (struct ss_sampling *)(void *)(flight->staged + flight->stage->layout.sampling);
-    staged_at(flight, flight->stage->layout.sample_rows)[index] = (int32_t)last_row;
+        (struct ss_sampling *)(void *)(flight->staged + flight->stage->needs.layout.sampling);
+    staged_at(flight, flight->stage->needs.layout.sample_rows)[index] = (int32_t)last_row;
     sampling[index] = (struct ss_sampling){
         .temperature = slot->opening.temperature,
         .top_p = slot->opening.top_p,
@@ -74,12 +110,12 @@ static void stage_sequence(struct flight *flight, const struct ss_batch_sequence
                            uint32_t index, struct ss_step *step)
 {
     struct ss_stage *stage = flight->stage;
-    const struct flight_layout *layout = &stage->layout;
+    const struct flight_layout *layout = &stage->needs.layout;
     const struct slot *slot = &stage->slots[sequence->slot];
     int32_t *positions = staged_at(flight, layout->positions) + step->rows;
     int32_t *sequence_of = staged_at(flight, layout->sequence_of) + step->rows;
     int32_t *blocks =
-        staged_at(flight, layout->blocks) + (size_t)index * stage->workspace.blocks_stride;
+        staged_at(flight, layout->blocks) + (size_t)index * stage->needs.workspace.blocks_stride;
     for (uint32_t i = 0; i < sequence->count; i++) {
         positions[i] = (int32_t)(sequence->position + i);
         sequence_of[i] = (int32_t)index;
@@ -97,28 +133,28 @@ static void stage_sequence(struct flight *flight, const struct ss_batch_sequence
 }
 
 enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *entry,
-                               const struct ss_opening *openings, struct ss_step *step)
+                               const struct ss_opening *openings,
+                               const struct token_return *returned, struct ss_step *step)
 {
     struct ss_stage *stage = flight->stage;
-    const struct flight_layout *layout = &stage->layout;
+    const struct flight_layout *layout = &stage->needs.layout;
     *step = (struct ss_step){
         .sequences = entry->sequence_count,
-        .tokens = flight->arrays + layout->tokens_in,
-        .positions = flight->arrays + layout->positions,
-        .sequence_of = flight->arrays + layout->sequence_of,
-        .row_begin = flight->arrays + layout->row_begin,
-        .slots = flight->arrays + layout->slots,
-        .blocks = flight->arrays + layout->blocks,
-        .blocks_stride = stage->workspace.blocks_stride,
+        .tokens = stage->arrays + layout->tokens_in,
+        .positions = stage->arrays + layout->positions,
+        .sequence_of = stage->arrays + layout->sequence_of,
+        .row_begin = stage->arrays + layout->row_begin,
+        .slots = stage->arrays + layout->slots,
+        .blocks = stage->arrays + layout->blocks,
+        .blocks_stride = stage->needs.workspace.blocks_stride,
     };
     staged_at(flight, layout->row_begin)[0] = 0;
     for (uint32_t i = 0; i < entry->sequence_count; i++)
         stage_sequence(flight, &entry->sequences[i], i, step);
     flight->rows = step->rows;
-    enum ss_status status = stage->device->copy_to_device(stage->compute, flight->arrays,
-                                                          flight->staged, layout->copied_bytes);
+    enum ss_status status = copy_arrays(flight, step, returned);
     if (!status && stage->stage == 0)
-        status = stage_prompts(flight, entry, openings);
+        status = copy_prompts(flight, entry, openings);
     if (!status)
         status = stage->device->signal(stage->compute, stage->staged, flight->number);
     return status;

@@ -50,7 +50,8 @@ struct token_limits {
 
 #define FLIGHT_KEPT 1
 
-/* One batch under way: its staging memory, device arrays and results. */
+/* One batch under way: its staging memory, what edges carry of it, and its results. Its arrays on
+ * the device, and the residual stream while it computes, are the stage's: compute is serial. */
 struct flight {
     struct ss_stage *stage;
     uint64_t number;
@@ -58,19 +59,27 @@ struct flight {
     atomic_int ends; /* 0: free; else FLIGHT_KEPT and the streams still to pass their last use */
     uint32_t sequences, rows, samples;
 
-    /* Byte offsets of each array, the same in STAGED (registered host memory) and on the device. */
-    unsigned char *staged;
-    ss_device_address arrays;
-    ss_device_address hidden; /* [step_tokens_max][hidden]: received, computed in place, sent */
-    int32_t *tokens;          /* sampled, on the host; part of STAGED's registration */
-    float *logits;            /* for on_logits; null without */
+    unsigned char *staged;        /* registered host memory, laid out as the device's arrays */
+    ss_device_address hidden;     /* [step_tokens_max][hidden]: received or to be sent; pp > 1 */
+    ss_device_address tokens_out; /* int32[batch_max], to be sent; pp > 1 */
+    int32_t *tokens;              /* sampled, on the host; part of STAGED's registration */
+    float *logits;                /* for on_logits; null without */
 
     struct token_limits *endings;
     struct ss_report_token *report_tokens;
     uint64_t started_ns, wait_began_ns, waited_ns, computed_ns;
 };
 
-/* Where each array of a flight lies, in bytes. */
+/* Tokens on their way back to the first stage: the batch that sampled them may be over by then.
+ * Its place is free again once they are in the table. Each holds a slot whose next batch waits for
+ * it, so there are never more of them than slots, and those of the batches in flight. */
+struct token_return {
+    uint64_t number;
+    ss_device_address tokens;   /* int32[batch_max] */
+    ss_device_address sampling; /* struct ss_sampling[batch_max] */
+};
+
+/* Where each array of a batch lies, in bytes. */
 struct flight_layout {
     size_t positions, sequence_of, row_begin, slots, blocks, sample_rows, sampling; /* copied in */
     size_t copied_bytes;
@@ -87,6 +96,32 @@ struct workspace {
     uint32_t blocks_stride; /* KV blocks of the longest sequence */
     uint32_t tokens_max;    /* of a sequence, and one more */
     uint32_t vocab_max;
+};
+
+/* The device buffers besides the pool, in the order that create takes them. */
+enum {
+    HIDDEN,
+    NORMED,
+    QKV,
+    ATTENDED,
+    PROJECTED,
+    INNER,
+    GATED,
+    LOGITS_PART,
+    LOGITS,
+    TABLE,
+    ARRAYS,
+    RETURNS,
+    BUFFERS
+};
+
+struct needs {
+    struct workspace workspace;
+    struct flight_layout layout;
+    uint64_t buffer_bytes[BUFFERS];
+    size_t edge_tokens_at, edge_bytes; /* of a batch in flight */
+    uint32_t return_count;
+    size_t return_tokens_at, return_bytes; /* of each */
 };
 
 /* A load under way, for counting and the trace; the transfer thread's once it is queued. */
@@ -134,11 +169,12 @@ struct ss_stage {
     struct slot *slots;
     uint32_t *slot_blocks; /* storage of all block tables */
     struct flight *flights;
-    unsigned char *host_memory; /* registered: staging of all flights */
+    struct token_return *returns; /* the first stage's, where there are several */
+    ss_device_address arrays;     /* of the batch that computes */
+    unsigned char *host_memory;   /* registered: staging of all flights */
     size_t host_bytes;
     bool host_registered;
-    struct flight_layout layout;
-    struct workspace workspace;
+    struct needs needs;
     struct ss_graph graph; /* buffers set once; step and chunk per batch */
     struct ss_token_table table;
 
@@ -148,6 +184,13 @@ struct ss_stage {
     ss_device_address *allocations; /* freed at the end */
     uint32_t allocation_count, allocations_max;
 };
+
+/* measure.c */
+void ss_stage_measure(const struct ss_stage_options *options, struct needs *out);
+static inline size_t ss_stage_align(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
 
 /* residency.c */
 SS_MUST_CHECK enum ss_status ss_stage_load(struct ss_stage *stage, const struct ss_entry *entry);
@@ -176,8 +219,10 @@ uint64_t ss_stage_block_bytes(const struct ss_stage *stage, uint16_t model);
 SS_MUST_CHECK enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *entry,
                                             const struct ss_opening *openings,
                                             uint32_t opening_count);
+/* RETURNED: where the sampling of its tokens is kept for their return; null: not here. */
 SS_MUST_CHECK enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *entry,
                                              const struct ss_opening *openings,
+                                             const struct token_return *returned,
                                              struct ss_step *step);
 void ss_flight_started(void *flight);
 void ss_flight_wait_began(void *flight);

@@ -9,6 +9,9 @@
  *   load       pieces of chunks (the transfer engine's); KV blocks that come back
  *   unload     KV blocks set aside; weights of a drop that copies back
  *
+ * What a step takes from the host and gives to it goes by small copies, on the compute stream: it
+ * never stands behind the pieces of a load.
+ *
  * Every wait between them names a timeline value that an entry of a lower number, or the same,
  * has queued or will queue without waiting for the waiter: no cycle is possible. */
 #ifndef SS_PIPELINE_STAGE_H

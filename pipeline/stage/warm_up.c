@@ -22,8 +22,8 @@ static enum ss_status run_chunk(struct ss_stage *stage, const struct ss_chunk *c
 static void point_graph(struct ss_stage *stage, const struct stage_model *model, uint32_t rows)
 {
     const struct ss_stage_limits *limits = &stage->options.limits;
-    const struct flight_layout *layout = &stage->layout;
-    ss_device_address arrays = stage->flights[0].arrays;
+    const struct flight_layout *layout = &stage->needs.layout;
+    ss_device_address arrays = stage->arrays;
     struct ss_graph *graph = &stage->graph;
     graph->step = (struct ss_step){.rows = rows,
                                    .sequences = 1,
@@ -33,13 +33,12 @@ static void point_graph(struct ss_stage *stage, const struct stage_model *model,
                                    .row_begin = arrays + layout->row_begin,
                                    .slots = arrays + layout->slots,
                                    .blocks = arrays + layout->blocks,
-                                   .blocks_stride = stage->workspace.blocks_stride,
+                                   .blocks_stride = stage->needs.workspace.blocks_stride,
                                    .rows_max_per_sequence = rows,
                                    .context_max = 1};
     graph->shape = model->given.shape;
     graph->kv = model->kv;
     graph->frequencies = model->frequencies;
-    graph->hidden = stage->flights[0].hidden;
     graph->sample_count = rows < limits->batch_max ? rows : limits->batch_max;
     graph->sample_rows = arrays + layout->sample_rows;
     graph->embedding = stage->stage == 0 ? &model->given.image->chunks[0] : 0;
@@ -75,9 +74,9 @@ enum ss_status ss_stage_warm_up(struct ss_stage *stage)
     if (status)
         return status;
     /* Staging memory may hold what was copied by way of it before. */
-    memset(stage->flights[0].staged, 0, stage->layout.copied_bytes);
-    status = stage->device->copy_to_device(stage->compute, stage->flights[0].arrays,
-                                           stage->flights[0].staged, stage->layout.copied_bytes);
+    memset(stage->flights[0].staged, 0, stage->needs.layout.copied_bytes);
+    status = stage->device->copy_to_device(stage->compute, stage->arrays, stage->flights[0].staged,
+                                           stage->needs.layout.copied_bytes);
     for (uint32_t i = 0; i < stage->options.model_count && !status; i++)
         for (uint32_t rows = 1; rows < 2 * most && !status; rows *= 2)
             status = run_model(stage, &stage->models[i], rows < most ? rows : most);

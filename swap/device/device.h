@@ -43,6 +43,15 @@ struct ss_device_share {
     unsigned char bytes[SS_DEVICE_SHARE_BYTES];
 };
 
+/* One of copy_small's copies. TO and FROM are addresses in device memory or, at most one of them, a
+ * pointer into registered host memory; the ranges may not overlap. Fast where all three are
+ * multiples of 16. */
+struct ss_small_copy {
+    uint64_t to, from;
+    uint32_t bytes;
+};
+#define SS_SMALL_COPIES_MAX 8
+
 /* An address in device memory. On the CPU it is a host address too; no code above a backend may
  * rely on that. */
 typedef uint64_t ss_device_address;
@@ -89,8 +98,16 @@ struct ss_device_ops {
     /* The ranges may not overlap. */
     enum ss_status (*copy_on_device)(struct ss_stream *stream, ss_device_address to,
                                      ss_device_address from, size_t bytes);
-    /* Runs CALL(ARGUMENT) on some host thread when all before it on STREAM is done; what follows on
-     * STREAM waits for it. CALL must be short, must not block and must not queue work. */
+    /* COUNT copies (up to SS_SMALL_COPIES_MAX) of a few KiB each, in one go, by the compute units:
+     * what a step needs from the host, and gives to it, must not stand behind the pieces of a load,
+     * as every copy above would. The host reads results when a later signal or call says so. Small
+     * copies do not count as bytes moved. */
+    enum ss_status (*copy_small)(struct ss_stream *stream, const struct ss_small_copy *copies,
+                                 uint32_t count);
+    /* Runs CALL(ARGUMENT) on some host thread when all before it on STREAM is done: calls of one
+     * stream in their order, and what follows on STREAM does not wait for them. After a failure of
+     * the device too, so that nobody waits forever: a call that reads results looks at the health
+     * first. CALL must be short, must not block and must not queue work. */
     enum ss_status (*host_call)(struct ss_stream *stream, void (*call)(void *argument),
                                 void *argument);
 

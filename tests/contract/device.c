@@ -186,9 +186,11 @@ static void the_host_waits_and_raises(struct bench *bench)
 }
 
 struct note {
-    unsigned char *from, *to;
+    const unsigned char *from, *to;
     size_t bytes;
-    int seen; /* bytes that were right when the call ran */
+    int seen;    /* bytes that were right when the call ran */
+    int *before; /* calls of the stream so far */
+    int order;
 };
 
 static void take_note(void *argument)
@@ -196,27 +198,63 @@ static void take_note(void *argument)
     struct note *note = argument;
     for (size_t i = 0; i < note->bytes; i++)
         note->seen += note->from[i] == note->to[i];
-    /* What follows on the stream must wait for this, and see it. */
-    memset(note->from, 0x77, note->bytes);
+    note->order = (*note->before)++;
 }
 
 static void host_calls_keep_their_place(struct bench *bench)
 {
-    enum { BYTES = 256 << 10 };
-    unsigned char *sent = bench->host, *got = sent + BYTES, *after = got + BYTES;
-    struct note note = {.from = sent, .to = got, .bytes = BYTES};
+    enum { BYTES = 256 << 10, CALLS = 3 };
+    unsigned char *sent = bench->host, *got = sent + BYTES;
+    struct note notes[CALLS];
+    struct ss_stream *stream;
+    int before = 0;
     ss_device_address memory;
     MUST(bench->ops->alloc(bench->device, BYTES, &memory));
+    MUST(bench->ops->stream_create(bench->device, SS_STREAM_COMPUTE, &stream));
     fill(sent, BYTES, 9);
     memset(got, 0, BYTES);
-    MUST(bench->ops->copy_to_device(bench->compute, memory, sent, BYTES));
-    MUST(bench->ops->copy_to_host(bench->compute, got, memory, BYTES));
-    MUST(bench->ops->host_call(bench->compute, take_note, &note));
-    MUST(bench->ops->copy_to_device(bench->compute, memory, sent, BYTES));
-    MUST(bench->ops->copy_to_host(bench->compute, after, memory, BYTES));
-    finish(bench, bench->compute);
-    CHECK(note.seen == BYTES);
-    CHECK(after[0] == 0x77 && memcmp(after, after + 1, BYTES - 1) == 0);
+    MUST(bench->ops->copy_to_device(stream, memory, sent, BYTES));
+    MUST(bench->ops->copy_to_host(stream, got, memory, BYTES));
+    for (int i = 0; i < CALLS; i++) {
+        notes[i] = (struct note){.from = sent, .to = got, .bytes = BYTES, .before = &before};
+        MUST(bench->ops->host_call(stream, take_note, &notes[i]));
+    }
+    bench->ops->stream_destroy(stream);
+    for (int i = 0; i < CALLS; i++)
+        CHECK(notes[i].seen == BYTES && notes[i].order == i);
+    bench->ops->free(bench->device, memory);
+}
+
+/* From the host, to it, and on the device; sizes with and without a tail; all in one go. */
+static void small_copies_go_all_ways(struct bench *bench)
+{
+    enum { PART = 8192 };
+    static const uint32_t sizes[] = {1, 4, 16, 100, 4096, 4095};
+    enum { SIZES = sizeof sizes / sizeof *sizes };
+    unsigned char *sent = bench->host, *got = sent + SIZES * PART;
+    struct ss_small_copy in[SIZES], across[SIZES], out[SIZES];
+    ss_device_address memory;
+    uint64_t counted = ss_device_bytes_to_device(bench->device);
+    MUST(bench->ops->alloc(bench->device, 2 * SIZES * PART, &memory));
+    fill(sent, SIZES * PART, 5);
+    memset(got, 0, SIZES * PART);
+    for (uint32_t i = 0; i < SIZES; i++) {
+        ss_device_address first = memory + i * PART, second = memory + (SIZES + i) * PART;
+        in[i] = (struct ss_small_copy){first, (uintptr_t)(sent + i * PART), sizes[i]};
+        across[i] = (struct ss_small_copy){second, first, sizes[i]};
+        out[i] = (struct ss_small_copy){(uintptr_t)(got + i * PART), second, sizes[i]};
+    }
+    for (int again = 0; again < 2; again++) {
+        MUST(bench->ops->copy_small(bench->compute, in, SIZES));
+        MUST(bench->ops->copy_small(bench->compute, across, SIZES));
+        MUST(bench->ops->copy_small(bench->compute, out, SIZES));
+        finish(bench, bench->compute);
+        for (uint32_t i = 0; i < SIZES; i++)
+            CHECK(memcmp(got + i * PART, sent + i * PART, sizes[i]) == 0 &&
+                  got[i * PART + sizes[i]] == 0);
+        fill(sent, SIZES * PART, 6); /* written again, read again */
+    }
+    CHECK(ss_device_bytes_to_device(bench->device) == counted);
     bench->ops->free(bench->device, memory);
 }
 
@@ -372,6 +410,7 @@ static const struct {
     {"streams_depend_on_each_other", streams_depend_on_each_other},
     {"the_host_waits_and_raises", the_host_waits_and_raises},
     {"host_calls_keep_their_place", host_calls_keep_their_place},
+    {"small_copies_go_all_ways", small_copies_go_all_ways},
     {"bytes_are_counted", bytes_are_counted},
     {"capacity_is_enforced", capacity_is_enforced},
     {"destroying_a_stream_waits_for_its_work", destroying_a_stream_waits_for_its_work},

@@ -205,6 +205,7 @@ static const struct ss_device_ops cpu_ops = {
     .copy_to_device = ss_cpu_copy_to_device,
     .copy_to_host = ss_cpu_copy_to_host,
     .copy_on_device = ss_cpu_copy_on_device,
+    .copy_small = ss_cpu_copy_small,
     .host_call = ss_cpu_host_call,
     .health = ss_cpu_health,
 };

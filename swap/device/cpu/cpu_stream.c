@@ -52,6 +52,7 @@ static const char *const names[CPU_WORK_KINDS] = {
     [CPU_COPY_TO_DEVICE] = "copy_to_device",
     [CPU_COPY_TO_HOST] = "copy_to_host",
     [CPU_COPY_ON_DEVICE] = "copy_on_device",
+    [CPU_COPY_SMALL] = "copy_small",
     [CPU_HOST_CALL] = "host_call",
     [CPU_RUN] = "run",
 };
@@ -61,7 +62,7 @@ static struct cpu_link *link_of(struct cpu_stream *stream, enum cpu_work_kind ki
 {
     if (stream->kind != SS_STREAM_LOAD && stream->kind != SS_STREAM_UNLOAD)
         return 0;
-    if (kind == CPU_COPY_ON_DEVICE)
+    if (kind == CPU_COPY_ON_DEVICE || kind == CPU_COPY_SMALL)
         return 0;
     return &device_of(stream)->links[kind == CPU_COPY_TO_DEVICE ? CPU_TO_DEVICE : CPU_TO_HOST];
 }
@@ -305,6 +306,24 @@ enum ss_status ss_cpu_copy_on_device(struct ss_stream *stream, ss_device_address
     if (!status)
         status = check(stream, work.kind, from, bytes);
     return status ? status : enqueue(stream, &work);
+}
+
+enum ss_status ss_cpu_copy_small(struct ss_stream *stream, const struct ss_small_copy *copies,
+                                 uint32_t count)
+{
+    enum ss_status status = SS_OK;
+    SS_ASSERT(count <= SS_SMALL_COPIES_MAX);
+    for (uint32_t i = 0; i < count && !status; i++) {
+        struct cpu_work work = {.kind = CPU_COPY_SMALL,
+                                .copy = {(void *)(uintptr_t)copies[i].to,
+                                         (const void *)(uintptr_t)copies[i].from, copies[i].bytes}};
+        /* Either side may be the host's, not both. */
+        if (check(stream, work.kind, copies[i].from, copies[i].bytes))
+            status = check(stream, work.kind, copies[i].to, copies[i].bytes);
+        if (!status)
+            status = enqueue(stream, &work);
+    }
+    return status;
 }
 
 enum ss_status ss_cpu_host_call(struct ss_stream *stream, void (*call)(void *argument),

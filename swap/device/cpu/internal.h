@@ -57,6 +57,7 @@ enum cpu_work_kind {
     CPU_COPY_TO_DEVICE,
     CPU_COPY_TO_HOST,
     CPU_COPY_ON_DEVICE,
+    CPU_COPY_SMALL,
     CPU_HOST_CALL,
     CPU_RUN,
     CPU_WORK_KINDS
@@ -141,6 +142,8 @@ enum ss_status ss_cpu_copy_to_host(struct ss_stream *stream, void *to, ss_device
                                    size_t bytes);
 enum ss_status ss_cpu_copy_on_device(struct ss_stream *stream, ss_device_address to,
                                      ss_device_address from, size_t bytes);
+enum ss_status ss_cpu_copy_small(struct ss_stream *stream, const struct ss_small_copy *copies,
+                                 uint32_t count);
 enum ss_status ss_cpu_host_call(struct ss_stream *stream, void (*call)(void *argument),
                                 void *argument);
 

@@ -2,9 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "swap/device/cuda/internal.h"
+#include "swap/device/cuda/small_copy.h"
 
 #define ALIGNMENT 256u
 
@@ -74,12 +76,15 @@ void *ss_cuda_stream_native(struct ss_stream *stream)
 static void destroy(struct ss_device *base)
 {
     struct cuda_device *device = ss_cuda_device_of(base);
+    ss_cuda_calls_stop(device);
     ss_cuda_use(device);
     if (device->watch)
         cudaStreamDestroy(device->watch);
     if (device->counters)
         cudaFreeHost(device->counters);
     ss_free(device->free_counters);
+    pthread_cond_destroy(&device->calls.changed);
+    pthread_mutex_destroy(&device->calls.lock);
     pthread_mutex_destroy(&device->lock);
     ss_free(device);
 }
@@ -113,10 +118,12 @@ static void free_memory(struct ss_device *base, ss_device_address address)
 static enum ss_status host_register(struct ss_device *base, void *memory, size_t bytes)
 {
     enum ss_status status = ss_cuda_begin(base, "host_register");
-    return status
-               ? status
-               : ss_cuda_check(base, (int)cudaHostRegister(memory, bytes, cudaHostRegisterPortable),
-                               "host_register: cudaHostRegister");
+    return status ? status
+                  : ss_cuda_check(
+                        base,
+                        (int)cudaHostRegister(memory, bytes,
+                                              cudaHostRegisterPortable | cudaHostRegisterMapped),
+                        "host_register: cudaHostRegister");
 }
 
 static void host_unregister(struct ss_device *base, void *memory, size_t bytes)
@@ -147,8 +154,14 @@ static enum ss_status stream_create(struct ss_device *base, enum ss_stream_kind 
         goto release;
     stream->base.device = base;
     stream->kind = kind;
+    status = ss_cuda_calls_open(stream);
+    if (status)
+        goto close;
     *out = &stream->base;
     return SS_OK;
+close:
+    ss_cuda_calls_close(stream);
+    cudaStreamDestroy(stream->native);
 release:
     ss_free(stream);
     return status;
@@ -161,6 +174,7 @@ static void stream_destroy(struct ss_stream *base)
     enum ss_status status = ss_cuda_check(base->device, (int)cudaStreamSynchronize(stream->native),
                                           "stream_destroy: cudaStreamSynchronize");
     (void)status; /* recorded as the device's health */
+    ss_cuda_calls_close(stream);
     cudaStreamDestroy(stream->native);
     ss_free(stream);
 }
@@ -199,15 +213,16 @@ static enum ss_status copy_on_device(struct ss_stream *stream, ss_device_address
                 cudaMemcpyDeviceToDevice, 0, "copy_on_device: cudaMemcpyAsync");
 }
 
-static enum ss_status host_call(struct ss_stream *stream, void (*call)(void *argument),
-                                void *argument)
+static enum ss_status copy_small(struct ss_stream *stream, const struct ss_small_copy *copies,
+                                 uint32_t count)
 {
-    enum ss_status status = ss_cuda_begin(stream->device, "host_call");
-    return status ? status
-                  : ss_cuda_check(
-                        stream->device,
-                        (int)cudaLaunchHostFunc(ss_cuda_stream_native(stream), call, argument),
-                        "host_call: cudaLaunchHostFunc");
+    enum ss_status status = ss_cuda_begin(stream->device, "copy_small");
+    SS_ASSERT(count <= SS_SMALL_COPIES_MAX);
+    return status
+               ? status
+               : ss_cuda_check(stream->device,
+                               ss_cuda_small_copies(ss_cuda_stream_native(stream), copies, count),
+                               "copy_small: kernel");
 }
 
 enum ss_status ss_cuda_look(struct cuda_device *device)
@@ -251,7 +266,8 @@ static const struct ss_device_ops cuda_ops = {
     .copy_to_device = copy_to_device,
     .copy_to_host = copy_to_host,
     .copy_on_device = copy_on_device,
-    .host_call = host_call,
+    .copy_small = copy_small,
+    .host_call = ss_cuda_host_call,
     .share = ss_cuda_share,
     .share_open = ss_cuda_share_open,
     .share_close = ss_cuda_share_close,
@@ -336,6 +352,23 @@ static enum ss_status describe(struct cuda_device *device)
     return SS_OK;
 }
 
+/* Small copies read registered memory where the host has it. */
+static enum ss_status check_mapping(struct cuda_device *device)
+{
+    int same = 0;
+    enum ss_status status =
+        ss_cuda_check(&device->base,
+                      (int)cudaDeviceGetAttribute(
+                          &same, cudaDevAttrCanUseHostPointerForRegisteredMem, device->index),
+                      "create: cudaDeviceGetAttribute");
+    if (!status && !same)
+        status = ss_fail(SS_UNSUPPORTED, "GPU %d cannot read registered host memory in place",
+                         device->index);
+    return status ? status
+                  : ss_cuda_check(&device->base, ss_cuda_small_copies_load(),
+                                  "create: cudaFuncGetAttributes");
+}
+
 enum ss_status ss_cuda_device_create(const struct ss_device_options *options,
                                      struct ss_device **out)
 {
@@ -349,11 +382,17 @@ enum ss_status ss_cuda_device_create(const struct ss_device_options *options,
     device->base.ops = &cuda_ops;
     device->index = options->index;
     pthread_mutex_init(&device->lock, 0);
+    pthread_mutex_init(&device->calls.lock, 0);
+    pthread_cond_init(&device->calls.changed, 0);
     status = describe(device);
     if (!status)
         status = find_driver(&device->driver);
     if (!status)
         status = create_counters(device);
+    if (!status)
+        status = check_mapping(device);
+    if (!status)
+        status = ss_cuda_calls_start(device);
     if (status) {
         destroy(&device->base);
         return status;

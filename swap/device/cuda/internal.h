@@ -22,6 +22,29 @@ struct driver {
     CUresult (*error_string)(CUresult result, const char **text);
 };
 
+/* Streams of one device, of which 32 have a hardware queue of their own, and calls of one stream
+ * that are due or to come. */
+#define CUDA_STREAMS_MAX 64
+#define CUDA_CALLS_MAX   1024
+
+struct cuda_call {
+    void (*call)(void *argument);
+    void *argument;
+};
+
+struct cuda_stream;
+
+/* The thread that makes host calls. */
+struct cuda_calls {
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock; /* of the streams and of sleeping */
+    pthread_cond_t changed;
+    atomic_bool closing, sleeping;
+    atomic_uint_fast64_t pending; /* calls of all streams */
+    struct cuda_stream *streams[CUDA_STREAMS_MAX];
+};
+
 struct cuda_device {
     struct ss_device base;
     int index;
@@ -34,12 +57,16 @@ struct cuda_device {
     CUdeviceptr counters_address;
     uint32_t *free_counters;
     uint32_t free_count;
+    struct cuda_calls calls;
 };
 
 struct cuda_stream {
     struct ss_stream base;
     cudaStream_t native;
     enum ss_stream_kind kind;
+    struct ss_timeline *called; /* calls that are due */
+    struct cuda_call *calls;    /* ring: filled by who queues, emptied by the thread */
+    atomic_uint_fast64_t calls_queued, calls_run;
 };
 
 struct cuda_timeline {
@@ -57,6 +84,18 @@ enum ss_status ss_cuda_look(struct cuda_device *device);
 
 /* Makes the device current on the calling thread; cheap after the first time. */
 void ss_cuda_use(const struct cuda_device *device);
+
+/* cuda_calls.c */
+SS_MUST_CHECK enum ss_status ss_cuda_calls_start(struct cuda_device *device);
+void ss_cuda_calls_stop(struct cuda_device *device);
+SS_MUST_CHECK enum ss_status ss_cuda_calls_open(struct cuda_stream *stream);
+/* Waits for the calls under way; all earlier work of the stream is over. */
+void ss_cuda_calls_close(struct cuda_stream *stream);
+enum ss_status ss_cuda_host_call(struct ss_stream *stream, void (*call)(void *argument),
+                                 void *argument);
+
+/* Sleeps some 20 us. */
+void ss_cuda_nap(void);
 
 enum ss_status ss_cuda_timeline_create(struct ss_device *device, struct ss_timeline **out);
 void ss_cuda_timeline_destroy(struct ss_timeline *timeline);
