@@ -4,7 +4,7 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device ops memcheck golden link swap busy steps; on demand: racecheck
+# Steps, all by default: waits device comm ops memcheck golden link swap busy steps; on demand: racecheck
 # pieces profile.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
@@ -17,7 +17,7 @@ usage() {
 }
 
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
-    programs=("$3"/tests/{stream_waits,contract_device,contract_transfer,ops_parity,ops_waits,golden_run}
+    programs=("$3"/tests/{stream_waits,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
         "$3"/experiments/{swapbench/swapbench,stepbench/stepbench})
     exec "$here/gpu_pack.sh" "$2" "${programs[@]}"
 fi
@@ -27,7 +27,7 @@ source "$2/env.sh"
 packed=$2
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device ops memcheck golden link swap busy steps
+[ $# -gt 0 ] || set -- waits device comm ops memcheck golden link swap busy steps
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
@@ -90,6 +90,11 @@ for step in "$@"; do
     device)
         try device 60 contract_device cuda
         try transfer 60 contract_transfer cuda
+        ;;
+    comm) # one layout after another; peers that stay away take two seconds each
+        for ((count = 1; count <= ranks; count *= 2)); do
+            try "comm-$count" 90 mpirun -np "$count" comm_mpi cuda
+        done
         ;;
     link) try link 90 mpirun -np "$ranks" swapbench link --out "$results/link-$ranks.json" ;;
     ops)

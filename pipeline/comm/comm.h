@@ -4,7 +4,8 @@
  * edge has a stream of its own at both ends, and matches its sends and receives by order alone:
  * both ends queue them in the order of the entries. Sums are deterministic: every rank gathers all
  * parts and adds them in rank order. A peer that is gone makes the device's health fail with
- * SS_PEER_LOST, after a bounded time, instead of a hang. */
+ * SS_PEER_LOST, after a bounded time, instead of a hang; from sums NCCL's comm may learn it only
+ * when a gathering or an edge's call stands behind them, as at the end of every step. */
 #ifndef SS_PIPELINE_COMM_H
 #define SS_PIPELINE_COMM_H
 
@@ -28,7 +29,8 @@ struct ss_comm_table {
     enum ss_status (*all_gather)(struct ss_comm *comm, struct ss_stream *stream,
                                  ss_device_address in, ss_device_address out, size_t bytes);
     /* To and from the neighbours of this rank's tp index: next stage, previous stage; the last
-     * stage's next is the first (the token edge). */
+     * stage's next is the first (the token edge). A lone stage needs no edge: NCCL's comm has none
+     * then. */
     enum ss_status (*send_next)(struct ss_comm *comm, struct ss_stream *stream,
                                 ss_device_address data, size_t bytes);
     enum ss_status (*receive_previous)(struct ss_comm *comm, struct ss_stream *stream,

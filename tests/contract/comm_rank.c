@@ -1,12 +1,15 @@
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
 #include "tests/contract/comm_suite.h"
 
-void comm_rank_open(struct comm_rank *rank, struct ss_link *link, int tp, int pp,
-                    uint64_t timeout_ns)
+void comm_rank_open(struct comm_rank *rank, struct ss_link *link, const char *device, int tp,
+                    int pp, uint64_t timeout_ns)
 {
-    static const struct ss_device_options options = {.kind = "cpu", .memory_bytes = 64 << 20};
+    const struct ss_device_options options = {
+        .kind = device, .index = link->rank, .memory_bytes = 64 << 20};
     memset(rank, 0, sizeof *rank);
     rank->link = link;
     CHECK(ss_device_create(&options, &rank->device) == SS_OK, "device");
@@ -40,19 +43,62 @@ void comm_finish(struct comm_rank *rank, struct ss_stream *stream)
     CHECK(ops->health(rank->device) == SS_OK, "rank %d: health", rank->link->rank);
 }
 
-ss_device_address comm_address(const void *memory)
-{
-    return (ss_device_address)(uintptr_t)memory;
-}
-
 void *comm_memory(struct comm_rank *rank, size_t bytes)
 {
-    ss_device_address address;
-    CHECK(rank->device->ops->alloc(rank->device, bytes, &address) == SS_OK, "%zu bytes", bytes);
-    return (void *)(uintptr_t)address;
+    struct comm_memory *memory = rank->memories;
+    while (memory->host && memory < rank->memories + COMM_MEMORIES - 1)
+        memory++;
+    CHECK(!memory->host, "more than %d memories", COMM_MEMORIES);
+    CHECK(rank->device->ops->alloc(rank->device, bytes, &memory->address) == SS_OK, "%zu bytes",
+          bytes);
+    memory->host = calloc(1, bytes);
+    CHECK(memory->host, "%zu bytes", bytes);
+    memory->bytes = bytes;
+    return memory->host;
 }
 
-void comm_memory_free(struct comm_rank *rank, void *memory)
+void comm_memory_free(struct comm_rank *rank, void *host)
 {
-    rank->device->ops->free(rank->device, comm_address(memory));
+    struct comm_memory *memory = rank->memories;
+    while (memory->host != host)
+        memory++;
+    rank->device->ops->free(rank->device, memory->address);
+    free(memory->host);
+    memory->host = 0;
+}
+
+ss_device_address comm_address(const struct comm_rank *rank, const void *place)
+{
+    for (int i = 0; i < COMM_MEMORIES; i++) {
+        const struct comm_memory *memory = &rank->memories[i];
+        const unsigned char *at = place;
+        if (memory->host && at >= memory->host && at < memory->host + memory->bytes)
+            return memory->address + (ss_device_address)(at - memory->host);
+    }
+    CHECK(false, "%p is in no memory", place);
+    return 0;
+}
+
+void comm_put(struct comm_rank *rank)
+{
+    for (int i = 0; i < COMM_MEMORIES; i++) {
+        const struct comm_memory *memory = &rank->memories[i];
+        if (memory->host)
+            CHECK(rank->device->ops->copy_to_device(rank->compute, memory->address, memory->host,
+                                                    memory->bytes) == SS_OK,
+                  "to the device");
+    }
+    comm_finish(rank, rank->compute);
+}
+
+void comm_get(struct comm_rank *rank)
+{
+    for (int i = 0; i < COMM_MEMORIES; i++) {
+        const struct comm_memory *memory = &rank->memories[i];
+        if (memory->host)
+            CHECK(rank->device->ops->copy_to_host(rank->compute, memory->host, memory->address,
+                                                  memory->bytes) == SS_OK,
+                  "to the host");
+    }
+    comm_finish(rank, rank->compute);
 }

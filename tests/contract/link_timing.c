@@ -146,14 +146,14 @@ static void reduces(struct ss_link *link)
 {
     static const size_t counts[] = {256, 4096, 65536, 262144};
     struct comm_rank rank;
-    comm_rank_open(&rank, link, link->ranks, 1, 30 * SS_NS_PER_S);
+    comm_rank_open(&rank, link, "cpu", link->ranks, 1, 30 * SS_NS_PER_S);
     float *data = comm_memory(&rank, COMM_REDUCE_BYTES_MAX);
-    memset(data, 0, COMM_REDUCE_BYTES_MAX);
+    comm_put(&rank);
     for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
         barrier(link);
         uint64_t start_ns = ss_now_ns();
         for (uint32_t n = 0; n < REDUCES; n++)
-            CHECK(rank.comm->table->all_reduce(rank.comm, rank.compute, comm_address(data),
+            CHECK(rank.comm->table->all_reduce(rank.comm, rank.compute, comm_address(&rank, data),
                                                counts[c], SS_F32) == SS_OK,
                   "all_reduce");
         comm_finish(&rank, rank.compute);

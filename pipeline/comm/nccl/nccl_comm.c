@@ -50,9 +50,16 @@ static struct nccl_comm *comm_of(struct ss_comm *base)
 static enum ss_status fail(struct nccl_comm *comm, enum ss_status status,
                            const struct channel *channel, const char *what)
 {
+    static const int steps[CHANNELS] = {[OUT] = 1, [IN] = -1};
+    const struct ss_comm *base = &comm->base;
     char call[96];
-    snprintf(call, sizeof call, "NCCL, %s of stage %d, tp rank %d", channel->name, comm->base.stage,
-             comm->base.tp_rank);
+    int kind = (int)(channel - comm->channels);
+    int peer = (base->stage + base->pp + steps[kind]) % base->pp * base->tp + base->tp_rank;
+    if (kind == SET)
+        snprintf(call, sizeof call, "NCCL, tensor-parallel set of stage %d, tp rank %d",
+                 base->stage, base->tp_rank);
+    else
+        snprintf(call, sizeof call, "NCCL, %s rank %d", channel->name, peer);
     return ss_cuda_fail(comm->device, status, call, what);
 }
 
@@ -80,6 +87,8 @@ static enum ss_status begin_call(struct nccl_comm *comm, struct channel *channel
 {
     enum ss_status status = ss_cuda_begin(comm->device, channel->name);
     pthread_mutex_lock(&comm->lock);
+    if (!status && channel != &comm->channels[SET] && comm->base.pp == 1)
+        status = ss_fail(SS_UNSUPPORTED, "NCCL: a lone stage has no edges");
     if (!status && !channel->comm)
         status = ss_fail(SS_PEER_LOST, "NCCL, %s: a peer was lost before", channel->name);
     return status;
@@ -126,11 +135,11 @@ static enum ss_status all_reduce(struct ss_comm *base, struct ss_stream *stream,
 {
     struct nccl_comm *comm = comm_of(base);
     size_t bytes = count * ss_dtype_bytes(dtype);
+    if (bytes > base->all_reduce_bytes_max)
+        return ss_fail(SS_INVALID, "comm: all_reduce of %zu bytes is over the limit of %zu", bytes,
+                       base->all_reduce_bytes_max);
     if (base->tp == 1 || count == 0)
         return SS_OK;
-    if (bytes > base->all_reduce_bytes_max)
-        return ss_fail(SS_INTERNAL, "all_reduce of %zu bytes, %zu are the most", bytes,
-                       base->all_reduce_bytes_max);
     enum ss_status status = gather(comm, stream, data, comm->parts, bytes, false);
     return status ? status
                   : ss_cuda_check(
@@ -400,8 +409,7 @@ static enum ss_status start_watcher(struct nccl_comm *comm)
 
 static enum ss_status open_comm(struct nccl_comm *comm, struct ss_link *link)
 {
-    static const char *const names[] = {"tensor-parallel set", "edge to the next stage",
-                                        "edge from the previous stage"};
+    static const char *const names[] = {"tensor-parallel set", "edge to", "edge from"};
     size_t parts = (size_t)comm->base.tp * comm->base.all_reduce_bytes_max +
                    (2 + (size_t)comm->base.tp) * TRIED_BYTES;
     enum ss_status status = ss_nccl_open(&comm->nccl);
