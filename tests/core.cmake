@@ -16,7 +16,7 @@ foreach(test core_classes core_controller core_overdue core_page_map core_policy
 endforeach()
 
 # The controller against simulated ranks, from seeds: sim_random --seeds A..B replays.
-add_executable(sim_random sim/misfortune.c sim/promises.c sim/run.c sim/scenario.c sim/seen.c
+add_executable(sim_random sim/idle.c sim/misfortune.c sim/promises.c sim/run.c sim/scenario.c sim/seen.c
   sim/sim_random.c sim/trace.c)
 target_link_libraries(sim_random PRIVATE ss_sim)
 # Sanitizers are slower and play fewer; the others must see every state, reason, action and entry.

@@ -252,6 +252,7 @@ const char *run_seed(uint64_t seed, struct seen *seen, FILE *trace)
     memset(&run, 0, sizeof run);
     run.seen = seen;
     run.trace = trace;
+    run.idle_since_ns = UINT64_MAX;
     scenario_draw(seed, &run.scenario);
     run.scenario.options.request = plan_of;
     run.scenario.options.act = promise_action;
@@ -267,6 +268,7 @@ const char *run_seed(uint64_t seed, struct seen *seen, FILE *trace)
     while (!run.failure[0] && !broken && ss_sim_queue_take(&run.queue, &event)) {
         happen(&event);
         promise_step();
+        promise_work();
         misfortune_step();
         seen->steps++;
         broken = ss_sim_group_failure(run.group);

@@ -25,6 +25,7 @@ struct run {
     struct fate fates[SCENARIO_REQUESTS_MAX];
     uint32_t arrived, unanswered, controls_asked, controls_done;
     uint64_t now_ns, draws;
+    uint64_t idle_since_ns; /* idle.c; UINT64_MAX: the ranks are at work, or nothing could be */
     bool drain_asked, drained;
 
     bool loss_due, loss_begun; /* its moment may come; it came */
@@ -51,6 +52,9 @@ void promise_waits(uint32_t first, uint32_t count); /* after they arrived */
 void promise_action(void *user, const struct ss_action *action);
 void promise_step(void);
 void promise_over(void);
+
+/* idle.c: after each step */
+void promise_work(void);
 
 /* misfortune.c: after each step; and whether a taken event of the group may happen. */
 void misfortune_step(void);
