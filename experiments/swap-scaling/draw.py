@@ -9,17 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from experiments.plot.look import INK, colour, plt
-from forms import ALL, COMPUTRON, OURS, SWITCHES
+from forms import ALL, COMPUTRON, OURS, PREFETCH, SWITCHES
 
 if TYPE_CHECKING:
     from tables import Layout, Results
 
 NAMES = {
-    OURS: "ours", "copy_back": "copy back", "wait_whole_load": "wait for the whole load",
+    OURS: "ours", PREFETCH: "ours, guessing", "copy_back": "copy back", "wait_whole_load": "wait for the whole load",
     "poll": "poll", ALL: "all three", COMPUTRON: "all three, copies overlap", "torch": "torch",
 }  # fmt: skip
 SHORT = {ALL: "all", COMPUTRON: "all, overlap"}
-ORDER = [OURS, *SWITCHES, ALL, COMPUTRON, "torch"]
+ORDER = [OURS, PREFETCH, *SWITCHES, ALL, COMPUTRON, "torch"]
 PARTS = {"swap": "swap", "compute": "computing after it", "overhead": "rest"}
 WIDTH = 0.84
 
@@ -86,15 +86,17 @@ def parts(results: Results, path: Path) -> None:
     """What the responses are made of, for those that all layouts have; below, without the swap."""
     figure, panels = plt.subplots(2, 1, figsize=(8.4, 5.2), sharex=True, layout="constrained",
                                   height_ratios=[3, 2])  # fmt: skip
-    names = [name for name in _names(results, len(results.layouts)) if name not in SWITCHES]
+    names = [name for name in _names(results, len(results.layouts))
+             if name not in (*SWITCHES, PREFETCH)]  # fmt: skip
+    step = WIDTH / len(names)
     ticks: list[float] = []
     labels: list[str] = []
     for at, layout in enumerate(results.layouts):
         for index, name in enumerate(names):
-            ticks.append(at - WIDTH / 2 + (index + 0.5) * WIDTH / len(names))
+            ticks.append(at - WIDTH / 2 + (index + 0.5) * step)
             labels.append(SHORT.get(name, name))
-            _stack(panels[0], results, name, layout, ticks[-1], list(PARTS), 1.0)
-            _stack(panels[1], results, name, layout, ticks[-1], list(PARTS)[1:], 1e3)
+            _stack(panels[0], results, name, layout, ticks[-1], step, list(PARTS), 1.0)
+            _stack(panels[1], results, name, layout, ticks[-1], step, list(PARTS)[1:], 1e3)
         panels[1].text(at, -0.42, _label(layout), ha="center", va="top", fontsize=9,
                        transform=panels[1].get_xaxis_transform())  # fmt: skip
     panels[1].set_xticks(ticks, labels, rotation=90, fontsize=7)
@@ -110,11 +112,11 @@ def parts(results: Results, path: Path) -> None:
     plt.close(figure)
 
 
-def _stack(axes: Axes, results: Results, name: str, layout: Layout, left: float, what: list[str],
-           scale: float) -> None:  # fmt: skip
+def _stack(axes: Axes, results: Results, name: str, layout: Layout, left: float, step: float,
+           what: list[str], scale: float) -> None:  # fmt: skip
     row, under = results.get(name, layout), 0.0
     assert row
     for part in what:
         height = scale * row[part + "_s"]
-        axes.bar(left, height, 0.88 * WIDTH / 4, bottom=under, color=colour(list(PARTS).index(part)))
+        axes.bar(left, height, 0.88 * step, bottom=under, color=colour(list(PARTS).index(part)))
         under += height

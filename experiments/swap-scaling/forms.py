@@ -11,11 +11,14 @@ MODELS = ("a", "b")
 CONTEXT = 256
 
 SWITCHES = {"copy_back": True, "wait_whole_load": True, "poll": True}
-OURS, ALL, COMPUTRON = "ours", "all", "computron"
-# Each switch alone and all three, with room for one model. `computron` has its budget too, a number
-# of models: with room for a second one, the copy back and the load that follows go on together.
+OURS, PREFETCH, ALL, COMPUTRON = "ours", "prefetch", "all", "computron"
+# What is emulated: each switch alone and all three, with room for one model. `computron` has its
+# budget too, a number of models: with room for a second one, the copy back and the load that follows
+# go on together. Only `prefetch` may guess who comes next: where turns are taken a guess is right, and
+# what is to be measured is a swap.
 VARIANTS: dict[str, dict[str, Any]] = {
     OURS: {},
+    PREFETCH: {},
     **{name: {name: value} for name, value in SWITCHES.items()},
     ALL: dict(SWITCHES),
     COMPUTRON: {**SWITCHES, "models": 1},
@@ -32,7 +35,8 @@ class Form:
     repeats: int  # swaps that are timed
     memory_over_link: float = 0.0  # paced: device memory's rate over the link's
     flops_over_link: float = 0.0  # paced: operations a second over the link's bytes a second
-    single_layouts: tuple[tuple[int, int], ...] = tuple(LAYOUTS)  # for switches one by one
+    single_layouts: tuple[tuple[int, int], ...] = tuple(LAYOUTS)  # for all variants but two
+    torch_layouts: tuple[tuple[int, int], ...] = tuple(LAYOUTS)
     variants: tuple[str, ...] = tuple(VARIANTS)
     moment: float | None = None  # of the emulated polling's period, of requests; none: all over it
 
@@ -66,6 +70,8 @@ class Form:
         }  # fmt: skip
         if emulate:
             made |= {"emulate": emulate, "policy": "lru"}
+        else:
+            made["swap_aware"] = {"prefetch": variant == PREFETCH}
         return made
 
 
@@ -73,8 +79,8 @@ class Form:
 # fast as its link, and it computes 13,000 operations for each byte that the link brings.
 H200 = {"memory_over_link": 76.0, "flops_over_link": 1.3e4}
 CUDA = Form(
-    "cuda", "opt-13b", 1.0, 64e9, "PCIe 5.0 x16, 64 GB/s", repeats=8,
-    single_layouts=((2, 2), (1, 1), (4, 1), (1, 4), (2, 1), (1, 2)),
+    "cuda", "opt-13b", 1.0, 64e9, "PCIe 5.0 x16, 64 GB/s", repeats=6, single_layouts=((2, 2),),
+    torch_layouts=((2, 2), (4, 1), (1, 1)),
 )  # fmt: skip
 CPU = Form("cpu", "opt-350m", 0.5, 0.4e9, "paced, 0.4 GB/s", repeats=6, **H200)
 # The check: computing takes a larger share and requests come just after a look of the emulated
@@ -82,5 +88,5 @@ CPU = Form("cpu", "opt-350m", 0.5, 0.4e9, "paced, 0.4 GB/s", repeats=6, **H200)
 SMALL = Form(
     "cpu", "opt-350m", 0.17, 0.3e9, "paced, 0.3 GB/s", repeats=3,
     memory_over_link=5.0, flops_over_link=1.3e4, single_layouts=((2, 2),),
-    variants=tuple(name for name in VARIANTS if name != COMPUTRON), moment=0.1,
+    variants=tuple(name for name in VARIANTS if name not in (COMPUTRON, PREFETCH)), moment=0.1,
 )  # fmt: skip

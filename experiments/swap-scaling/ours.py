@@ -14,7 +14,7 @@ from typing import Any
 from experiments import traces
 from experiments.results import summary
 from experiments.server import Server, default_build
-from forms import COMPUTRON, MODELS, PROMPT, Form
+from forms import COMPUTRON, MODELS, PREFETCH, PROMPT, Form
 from swapserve import Client
 
 RESIDENT_REPEATS = 3
@@ -90,20 +90,22 @@ def measure(form: Form, layout: tuple[int, int], variant: str, keep: Path | None
             if server.drain() != 0:
                 raise RuntimeError(f"the server ended with {server.exit_code}:\n{server.tail()}")
         events = traces.read(trace)
-    if status.loads != len(turns):
+    if variant != PREFETCH and status.loads != len(turns):
         raise RuntimeError(f"{status.loads} loads for {len(turns)} changes of model")
-    parts = _parts(events, [response for response, _ in cold])
     bytes_of_model = status.models[0].total_bytes
     row = {
         "system": "ours", "variant": variant, "tp": tp, "pp": pp,
         "model_bytes": bytes_of_model, "pool_bytes": round(pool), "start_s": round(start_s, 1),
-        "load_s": summary([part["load"] for part in parts], DIGITS),
         "first_token_s": summary([first for _, first in cold], DIGITS),
         "response_s": summary([response for response, _ in cold], DIGITS),
         "resident_s": summary([response for response, _ in resident], DIGITS),
         "loads": status.loads, "drops": status.drops,
         "bytes_loaded": status.bytes_loaded, "bytes_copied_back": status.bytes_copied_back,
     }  # fmt: skip
+    if variant == PREFETCH:  # a load has begun, or is over, when its request comes
+        return row
+    parts = _parts(events, [response for response, _ in cold])
+    row["load_s"] = summary([part["load"] for part in parts], DIGITS)
     for part in ("swap", "compute", "overhead"):
         row[part + "_s"] = round(statistics.median(p[part] for p in parts), DIGITS)
     return row

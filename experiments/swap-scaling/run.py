@@ -22,7 +22,9 @@ import ours
 import torch_runs
 from experiments import results
 from experiments.server import ServerError
-from forms import ALL, COMPUTRON, CPU, CUDA, LAYOUTS, OURS, SMALL, SWITCHES, VARIANTS, Form
+from forms import (
+    ALL, COMPUTRON, CPU, CUDA, LAYOUTS, OURS, PREFETCH, SMALL, SWITCHES, VARIANTS, Form,
+)  # fmt: skip
 from swapserve import Error
 
 Row = dict[str, Any]
@@ -61,8 +63,8 @@ Job = tuple[Row, Callable[[], Row]]
 
 
 def plan(form: Form, options: argparse.Namespace) -> list[Job]:
-    """What to measure, the most telling first, as time may run out: the headline of all layouts,
-    then the baseline, then the rules one by one."""
+    """What to measure, the most telling first, as time may run out: the headline of all layouts
+    beside Computron's rules, then the baseline and the rules one by one."""
     layouts = _layouts(options)
     wanted = options.variants or form.variants
     keep = options.out if not options.small else None
@@ -83,11 +85,12 @@ def plan(form: Form, options: argparse.Namespace) -> list[Job]:
         return row, lambda: torch_runs.measure(form, layout, options.torch)
 
     jobs = [job for layout in layouts for job in (bare(layout), serve(layout, OURS))]
-    if options.torch:
-        jobs += [baseline(layout) for layout in layouts]
-    jobs += [serve(layout, name) for name in (COMPUTRON, ALL) for layout in layouts]
+    torch = [layout for layout in form.torch_layouts if layout in layouts and options.torch]
+    jobs += [baseline(layout) for layout in torch[:1]]
+    jobs += [serve(layout, COMPUTRON) for layout in layouts]
     jobs += [serve(layout, name) for layout in form.single_layouts if layout in layouts
-             for name in SWITCHES]  # fmt: skip
+             for name in (PREFETCH, ALL, *SWITCHES)]  # fmt: skip
+    jobs += [baseline(layout) for layout in torch[1:]]
     if form.device == "cpu":  # time is no matter: what is compared is measured side by side
         jobs.sort(key=lambda job: layouts.index((job[0]["tp"], job[0]["pp"])))
     return [job for job in jobs if job[0].get("variant", OURS) in wanted]
@@ -141,7 +144,8 @@ def say(row: Row) -> None:
     if row["system"] == "ceiling":
         text = f"{row['bare_copies_s']:.4f} s for {row['bytes'] / 1e9:.2f} GB"
     else:
-        times = {name: row[f"{name}_s"]["median"] for name in ("load", "response", "resident")}
+        names = [name for name in ("load", "response", "resident") if f"{name}_s" in row]
+        times = {name: row[f"{name}_s"]["median"] for name in names}
         text = ", ".join(f"{name} {value:.4f} s" for name, value in times.items())
     print(f"{_name(row):24} {text}", flush=True)
 
@@ -163,8 +167,9 @@ def execute(jobs: list[Job], rows: Rows, seconds: float) -> list[str]:
             print(f"{_name(row)}: {error}", file=sys.stderr, flush=True)
             missing.append(f"{_name(row)}: failed")
             continue
-        longest[row["system"]] = max(longest.get(row["system"], 0.0), time.monotonic() - at)
-        rows.add(found)
+        took = time.monotonic() - at
+        longest[row["system"]] = max(longest.get(row["system"], 0.0), took)
+        rows.add({**found, "took_s": round(took, 1)})
         say(found)
     return missing
 
@@ -192,7 +197,7 @@ def misorders(rows: list[Row]) -> dict[Layout, list[str]]:
     found: dict[Layout, list[str]] = {}
     for (variant, tp, pp), value in times.items():
         first, last = times.get((OURS, tp, pp), 0.0), times.get((ALL, tp, pp), float("inf"))
-        if variant not in (OURS, ALL) and not first < value < last:
+        if variant not in (OURS, ALL, PREFETCH) and not first < value < last:
             text = f"({tp},{pp}) {variant}: {first:.4f} < {value:.4f} < {last:.4f} s?"
             found.setdefault((tp, pp), []).append(text)
         if variant == OURS and not 1.5 * first < last:

@@ -1,6 +1,8 @@
 """The results of a run as tables and pictures.
 
-    PYTHONPATH=rpc/python:. .venv/bin/python experiments/swap-scaling/tables.py DIR/DEVICE.json
+    PYTHONPATH=rpc/python:. .venv/bin/python experiments/swap-scaling/tables.py DIR/DEVICE.json [README]
+
+README is a file that gets the tables, between its lines <!-- DEVICE tables --> and <!-- end -->.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import published
-from forms import ALL, COMPUTRON, LAYOUTS, OURS, SWITCHES
+from forms import ALL, COMPUTRON, LAYOUTS, OURS, PREFETCH, SWITCHES
 
 Layout = tuple[int, int]
 Row = dict[str, Any]
@@ -89,7 +91,7 @@ def main_table(results: Results) -> str:
 
 def rules_table(results: Results) -> str:
     """Responses over ours, rule by rule."""
-    names = [*SWITCHES, ALL, COMPUTRON, TORCH]
+    names = [PREFETCH, *SWITCHES, ALL, COMPUTRON, TORCH]
     lines = []
     for layout in results.layouts:
         ours = results.median(OURS, layout, "response") or 0.0
@@ -128,12 +130,24 @@ def _response_share(results: Results, layout: Layout) -> float | None:
     return published.nominal_seconds(once["model_bytes"], ranks, results.link) / response
 
 
+def put(text: str, device: str, path: Path) -> None:
+    """TEXT in place of what stands between DEVICE's lines in the file."""
+    content = path.read_text(encoding="utf-8")
+    before, begin, rest = content.partition(f"<!-- {device} tables -->\n")
+    _, end, after = rest.partition("<!-- end -->\n")
+    if not begin or not end:
+        raise SystemExit(f"{path}: the lines <!-- {device} tables --> and <!-- end --> are missing")
+    path.write_text(f"{before}{begin}\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     path = Path(sys.argv[1])
     results = Results(path)
     tables: list[Callable[[Results], str]] = [main_table, rules_table, published_table]
-    for table in tables:
-        print(table(results), end="\n\n")
+    text = "\n\n".join(table(results) for table in tables)
+    print(text)
+    if len(sys.argv) > 2:
+        put(text, results.device, Path(sys.argv[2]))
     import draw  # matplotlib may be missing where tables are wanted
 
     draw.bars(results, path.with_name(f"{results.device}-bars.png"))
