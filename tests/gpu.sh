@@ -4,7 +4,7 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device comm ops memcheck golden link swap busy steps; on demand: racecheck
+# Steps, all by default: waits device comm ops memcheck golden graphs link swap busy steps; on demand: racecheck
 # pieces profile.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
@@ -18,7 +18,7 @@ usage() {
 
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
     programs=("$3"/tests/{stream_waits,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
-        "$3"/experiments/{swapbench/swapbench,stepbench/stepbench})
+        "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,graphs_same}})
     exec "$here/gpu_pack.sh" "$2" "${programs[@]}"
 fi
 [ "${1:-}" = run ] && [ $# -ge 3 ] || usage
@@ -27,7 +27,7 @@ source "$2/env.sh"
 packed=$2
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device comm ops memcheck golden link swap busy steps
+[ $# -gt 0 ] || set -- waits device comm ops memcheck golden graphs link swap busy steps
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
@@ -110,6 +110,14 @@ for step in "$@"; do
             done &
         done
         wait
+        ;;
+    graphs)
+        for layout in "1 1" "4 1" "2 2" "1 4"; do
+            count=$((${layout% *} * ${layout#* }))
+            [ "$count" -le "$ranks" ] || continue
+            # shellcheck disable=SC2086
+            try "graphs-${layout/ /x}" 60 mpirun -np "$count" graphs_same $layout
+        done
         ;;
     memcheck)
         try memcheck 200 compute-sanitizer --tool memcheck --error-exitcode 1 ops_parity

@@ -210,6 +210,7 @@ static struct ss_stage_options stage_options(struct ss_node *node)
         .spill_bytes = config->arena.spill_bytes,
         .report = ss_rank_post_report,
         .user = &node->reporter,
+        .graphs = config->device.graphs,
         .trace = node->trace,
     };
 }

@@ -18,6 +18,7 @@ static void on_report(void *user, const struct ss_report *report)
     if (report->kind == SS_REPORT_DONE && report->number > bed->done) {
         bed->done = report->number;
         bed->done_ns[report->number % STEPS_KEPT] = report->at_ns;
+        bed->begun_ns[report->number % STEPS_KEPT] = report->started_ns;
     }
     if (report->kind == SS_REPORT_LOAD_ENDED && report->number > bed->ended) {
         bed->ended = report->number;
@@ -69,6 +70,14 @@ uint64_t bed_batch_ended_ns(struct bed *bed, uint64_t number)
 {
     pthread_mutex_lock(&bed->lock);
     uint64_t at_ns = bed->done_ns[number % STEPS_KEPT];
+    pthread_mutex_unlock(&bed->lock);
+    return at_ns;
+}
+
+uint64_t bed_batch_begun_ns(struct bed *bed, uint64_t number)
+{
+    pthread_mutex_lock(&bed->lock);
+    uint64_t at_ns = bed->begun_ns[number % STEPS_KEPT];
     pthread_mutex_unlock(&bed->lock);
     return at_ns;
 }
@@ -139,6 +148,8 @@ static enum ss_status open_stage(struct bed *bed)
         .models = bed->served,
         .report = on_report,
         .user = bed,
+        .graphs = bed->graphs,
+        .on_logits = bed->on_logits,
     };
     return ss_stage_create(&options, &bed->stage);
 }
@@ -198,7 +209,7 @@ static enum ss_status place(struct bed *bed, enum ss_entry_kind kind, uint16_t m
                             uint64_t *number)
 {
     struct ss_placement *placements;
-    uint32_t page = model * bed->weight_pages;
+    uint32_t page = model * bed->weight_pages + bed->shift;
     size_t count = (size_t)bed->image.chunk_count;
     enum ss_status status = ss_alloc(&placements, count, sizeof *placements, "placements");
     if (status)

@@ -28,6 +28,10 @@ struct bed {
     uint64_t link_bytes_per_s, link_latency_ns; /* cpu: as in a config's device.link */
     struct ss_ops_profile profile;              /* paced: as in its device.profile */
     uint64_t piece_bytes;
+    bool graphs;
+    uint32_t shift; /* pages: later loads and drops are so far behind where they would be */
+    void (*on_logits)(void *bed, uint64_t number, uint32_t count, uint32_t vocab,
+                      const float *logits); /* as ss_stage_options has it; null: none */
 
     struct ss_device *device;
     struct ss_ops *ops;
@@ -45,10 +49,10 @@ struct bed {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint64_t done;                /* the latest batch or drop that ended */
-    uint64_t ended;               /* the latest load that ended */
-    uint64_t ended_ns;            /* when */
-    uint64_t done_ns[STEPS_KEPT]; /* when the batch of this number, modulo, ended */
+    uint64_t done;                                      /* the latest batch or drop that ended */
+    uint64_t ended;                                     /* the latest load that ended */
+    uint64_t ended_ns;                                  /* when */
+    uint64_t begun_ns[STEPS_KEPT], done_ns[STEPS_KEPT]; /* of the batch of this number, modulo */
     bool failed;
 };
 
@@ -70,8 +74,10 @@ SS_MUST_CHECK enum ss_status bed_step(struct bed *bed, struct sequence *sequence
                                       uint64_t *number);
 /* Whether load NUMBER has ended here, and when; does not wait. */
 bool bed_load_ended(struct bed *bed, uint64_t number, uint64_t *at_ns);
-/* When batch NUMBER ended here, of those that did; only the latest STEPS_KEPT are known. */
+/* When batch NUMBER ended here, of those that did, and when its compute began; only the latest
+ * STEPS_KEPT are known. */
 uint64_t bed_batch_ended_ns(struct bed *bed, uint64_t number);
+uint64_t bed_batch_begun_ns(struct bed *bed, uint64_t number);
 /* Forgets all sequences. */
 void bed_clear(struct bed *bed);
 

@@ -24,6 +24,7 @@ static const struct argp_option options[] = {
     {"memory", 'y', "BYTES", 0, "paced: bytes per second of the device's memory", 0},
     {"flops", 'f', "FLOPS", 0, "paced: operations per second", 0},
     {"overhead", 'v', "SECONDS", 0, "paced: of each operation (default 0)", 0},
+    {"graphs", 'r', 0, 0, "record steps of one token a sequence and launch them as one", 0},
     {"out", 'o', "FILE", 0, "write the results as JSON", 0},
     {0},
 };
@@ -76,6 +77,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case 'v':
         bed->profile.overhead_s = strtod(text, 0);
+        return 0;
+    case 'r':
+        bed->graphs = true;
         return 0;
     case 'o':
         arguments->out = text;

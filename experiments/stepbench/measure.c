@@ -55,13 +55,21 @@ static enum ss_status prefill(struct bed *bed, struct sequence *sequences, uint3
     return status ? status : bed_span(bed, begin_ns, ss_now_ns(), seconds);
 }
 
+/* What decode steps take. */
+struct decoded {
+    double seconds;  /* a step */
+    double queueing; /* the host's part of it */
+    double gap;      /* from one step's end to the next one's start on this rank, median */
+};
+
 /* Steps of one token each, two under way: when the first that counts is queued, the one before it
  * has just begun. */
 static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32_t count,
-                             double *seconds, double *queueing)
+                             struct decoded *out)
 {
+    double gaps[DECODE_STEPS];
     uint64_t number = 0, before = 0, begin_ns = 0, queued_ns = 0;
-    double span = 0;
+    double span = 0, last = 0;
     enum ss_status status = bed->link->table->barrier(bed->link);
     for (int i = -4; i < DECODE_STEPS && !status; i++) {
         uint64_t now_ns = ss_now_ns();
@@ -70,14 +78,18 @@ static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32
         queued_ns += i < 0 ? 0 : ss_now_ns() - now_ns;
         if (!status && before)
             status = bed_await_batch(bed, before);
+        if (i >= 0)
+            gaps[i] = (double)bed_batch_begun_ns(bed, before) / 1e9 - last;
+        last = (double)bed_batch_ended_ns(bed, before) / 1e9;
         before = number;
     }
     if (!status)
         status = bed_await_batch(bed, number);
     if (!status)
         status = bed_span(bed, begin_ns, ss_now_ns(), &span);
-    *seconds = span / (DECODE_STEPS + 1);
-    *queueing = (double)queued_ns / 1e9 / DECODE_STEPS;
+    out->seconds = span / (DECODE_STEPS + 1);
+    out->queueing = (double)queued_ns / 1e9 / DECODE_STEPS;
+    out->gap = measure_median(gaps, DECODE_STEPS);
     return status;
 }
 
@@ -100,7 +112,7 @@ static enum ss_status measure_decode(struct bed *bed, json_t *rows, uint32_t cou
                                      const char *what)
 {
     struct sequence sequences[BATCH_MAX];
-    double seconds = 0, queueing = 0;
+    struct decoded decoded = {0};
     enum ss_status status = SS_OK;
     bed_clear(bed);
     begin(sequences, count, PROMPT);
@@ -112,11 +124,12 @@ static enum ss_status measure_decode(struct bed *bed, json_t *rows, uint32_t cou
             status = bed_await_batch(bed, number);
     }
     if (!status)
-        status = decode(bed, sequences, count, &seconds, &queueing);
-    if (!status)
-        measure_say(bed, rows, what, seconds, "s");
-    if (!status)
-        measure_say(bed, rows, "  of which the host queues", queueing, "s");
+        status = decode(bed, sequences, count, &decoded);
+    if (status)
+        return status;
+    measure_say(bed, rows, what, decoded.seconds, "s");
+    measure_say(bed, rows, "  of which the host queues", decoded.queueing, "s");
+    measure_say(bed, rows, "  between two steps on the device", decoded.gap, "s");
     return status;
 }
 

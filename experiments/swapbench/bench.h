@@ -21,6 +21,7 @@ struct bench {
     uint64_t total_bytes; /* link: to copy for one figure; copies under 1 MiB: less */
     int pieces_in_flight;
     int steps;            /* busy: tokens of each text */
+    bool graphs;          /* busy: steps are recorded and launched as one */
     char description[64]; /* of rank 0's device */
 };
 

@@ -193,6 +193,7 @@ enum ss_status bench_busy(struct bench *bench, const char *device, double bandwi
                             .tp = bench->tp,
                             .pp = bench->pp,
                             .models = 2,
+                            .graphs = bench->graphs,
                             .page_bytes = (uint64_t)2 << 20,
                             .piece_bytes = bench->piece_bytes,
                             .link_bytes_per_s = (uint64_t)bandwidth,

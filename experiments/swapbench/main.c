@@ -28,6 +28,7 @@ static const struct argp_option options[] = {
     {"total", 'n', "BYTES", 0, "link: what to copy for each figure (default 2147483648)", 0},
     {"busy", 'y', 0, 0, "swap: beside a model that decodes", 0},
     {"steps", 'k', "N", 0, "swap --busy: tokens of each text, 448 at most (default 400)", 0},
+    {"graphs", 'g', 0, 0, "swap --busy: steps are recorded and launched as one", 0},
     {"bandwidth", 'w', "BYTES", 0, "cpu: the link's bytes per second (default 1e9)", 0},
     {"latency", 'l', "SECONDS", 0, "cpu: what the link adds to each copy (default 0)", 0},
     {"out", 'o', "FILE", 0, "write the results as JSON", 0},
@@ -40,6 +41,23 @@ struct arguments {
     bool busy;
     struct bench *bench;
 };
+
+static void check(struct argp_state *state)
+{
+    const struct arguments *arguments = state->input;
+    const struct bench *bench = arguments->bench;
+    if (!arguments->what ||
+        (strcmp(arguments->what, "link") != 0 && strcmp(arguments->what, "swap") != 0))
+        argp_error(state, "say what to measure: link or swap");
+    if (bench->repeats < 1 || bench->tp < 1 || bench->pp < 1 || bench->piece_bytes < 4096)
+        argp_error(state, "--repeats, --tp, --pp are at least 1, --piece 4096");
+    if (bench->total_bytes < 1 << 20 || !(arguments->bandwidth >= 0) ||
+        !(arguments->latency_s >= 0) || arguments->latency_s > 1)
+        argp_error(state, "--total is at least 1048576, --bandwidth at least 0, --latency from "
+                          "0 to 1");
+    if (bench->steps < 1 || bench->steps > 448)
+        argp_error(state, "--steps is from 1 to 448");
+}
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -79,6 +97,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case 'k':
         bench->steps = (int)strtol(text, 0, 10);
         return 0;
+    case 'g':
+        bench->graphs = true;
+        return 0;
     case 'w':
         arguments->bandwidth = strtod(text, 0);
         return 0;
@@ -94,17 +115,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         arguments->what = text;
         return 0;
     case ARGP_KEY_END:
-        if (!arguments->what ||
-            (strcmp(arguments->what, "link") != 0 && strcmp(arguments->what, "swap") != 0))
-            argp_error(state, "say what to measure: link or swap");
-        if (bench->repeats < 1 || bench->tp < 1 || bench->pp < 1 || bench->piece_bytes < 4096)
-            argp_error(state, "--repeats, --tp, --pp are at least 1, --piece 4096");
-        if (bench->total_bytes < 1 << 20 || !(arguments->bandwidth >= 0) ||
-            !(arguments->latency_s >= 0) || arguments->latency_s > 1)
-            argp_error(state, "--total is at least 1048576, --bandwidth at least 0, --latency from "
-                              "0 to 1");
-        if (bench->steps < 1 || bench->steps > 448)
-            argp_error(state, "--steps is from 1 to 448");
+        check(state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

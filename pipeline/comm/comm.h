@@ -28,6 +28,9 @@ struct ss_comm_table {
     /* out = [tp][bytes], IN of rank t at t * bytes. IN and OUT do not overlap. */
     enum ss_status (*all_gather)(struct ss_comm *comm, struct ss_stream *stream,
                                  ss_device_address in, ss_device_address out, size_t bytes);
+    /* A recording with collectives of this comm was launched on STREAM: peers are watched as for
+     * calls. Null: nothing to do. */
+    enum ss_status (*played)(struct ss_comm *comm, struct ss_stream *stream);
     /* To and from the neighbours of this rank's tp index: next stage, previous stage; the last
      * stage's next is the first (the token edge). A lone stage needs no edge: NCCL's comm has none
      * then. */

@@ -83,6 +83,11 @@ struct ss_ops_table {
     /* Kernels are loaded at their first use, which must not find an unmet wait on the stream: all
      * shapes are to be run once, at start, with row counts of 1, 2, 4, ... and the most. */
     bool loads_late;
+    /* Rows may be added to a step that belong to nobody, so that few shapes serve all steps of one
+     * token a sequence: their position is -1, their slot and that of their sampling is -1. Nothing
+     * is written for them to the KV cache or the token table; their activations, logits and tokens
+     * mean nothing. */
+    bool takes_padding;
     void (*destroy)(struct ss_ops *ops);
 
     /* tokens[row] = table[slot of row][position of row]. */

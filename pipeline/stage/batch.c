@@ -41,6 +41,21 @@ static enum ss_status check(const struct ss_stage *stage, const struct ss_entry 
     return SS_OK;
 }
 
+/* What of the flight follows from the entry alone. */
+static void measure(const struct ss_stage *stage, const struct ss_entry *entry,
+                    struct flight *flight)
+{
+    flight->rows = flight->samples = flight->padding = 0;
+    flight->alike = true;
+    for (uint32_t i = 0; i < entry->sequence_count; i++) {
+        const struct ss_batch_sequence *sequence = &entry->sequences[i];
+        flight->rows += sequence->count;
+        flight->alike &= sequence->count == 1 && (sequence->flags & SS_SEQUENCE_SAMPLE);
+    }
+    if (flight->alike && stage->options.ops->table->takes_padding)
+        flight->padding = ss_stage_padded(stage, flight->rows) - flight->rows;
+}
+
 static enum ss_status take_flight(struct ss_stage *stage, const struct ss_entry *entry,
                                   struct flight **out)
 {
@@ -51,9 +66,7 @@ static enum ss_status take_flight(struct ss_stage *stage, const struct ss_entry 
         flight->number = entry->number;
         flight->model = entry->model;
         flight->sequences = entry->sequence_count;
-        flight->rows = flight->samples = 0;
-        for (uint32_t j = 0; j < entry->sequence_count; j++)
-            flight->rows += entry->sequences[j].count;
+        measure(stage, entry, flight);
         flight->started_ns = flight->waited_ns = 0;
         *out = flight;
         return SS_OK;
@@ -128,101 +141,26 @@ static enum ss_status await_input(struct ss_stage *stage, const struct ss_entry 
     return status;
 }
 
-static void point_graph(struct ss_stage *stage, struct flight *flight, const struct ss_step *step)
-{
-    struct ss_graph *graph = &stage->graph;
-    const struct stage_model *model = &stage->models[flight->model];
-    graph->shape = model->given.shape;
-    graph->step = *step;
-    graph->kv = model->kv;
-    graph->frequencies = model->frequencies;
-    graph->sample_count = flight->samples;
-    graph->sample_rows = stage->arrays + stage->needs.layout.sample_rows;
-    graph->embedding = 0;
-    if (is_first(stage)) {
-        graph->embedding = &model->given.image->chunks[0];
-        graph->embedding_address = ss_stage_page_address(stage, model->chunks[0].page);
-    }
-}
-
-/* A chunk that is there already costs no wait; one that is not is timed. */
-static enum ss_status await_chunk(struct ss_stage *stage, struct flight *flight,
-                                  struct resident *chunk)
-{
-    const struct ss_device_ops *device = stage->device;
-    chunk->last_use = flight->number;
-    if (device->timeline_value(chunk->ready) >= chunk->load)
-        return SS_OK;
-    enum ss_status status = device->host_call(stage->compute, ss_flight_wait_began, flight);
-    if (!status)
-        status = device->wait(stage->compute, chunk->ready, chunk->load);
-    if (!status)
-        status = device->host_call(stage->compute, ss_flight_wait_ended, flight);
-    return status;
-}
-
-static enum ss_status run_chunk(struct ss_stage *stage, const struct ss_chunk *chunk,
-                                uint32_t layer_in_stage)
-{
-    const struct ss_family *family = stage->graph.shape->family;
-    switch (chunk->kind) {
-    case SS_CHUNK_EMBEDDING:
-        return family->run_embedding(&stage->graph);
-    case SS_CHUNK_LAYER:
-        return family->run_layer(&stage->graph, layer_in_stage);
-    case SS_CHUNK_HEAD:
-        return stage->graph.sample_count ? family->run_head(&stage->graph) : SS_OK;
-    }
-    return SS_OK;
-}
-
-static enum ss_status run_chunks(struct ss_stage *stage, struct flight *flight)
-{
-    struct stage_model *model = &stage->models[flight->model];
-    uint32_t layer = 0;
-    enum ss_status status = SS_OK;
-    if (is_first(stage))
-        status = stage->options.ops->table->gather_tokens(stage->options.ops, stage->compute,
-                                                          &stage->graph.step, &stage->table);
-    for (int i = 0; i < model->given.image->chunk_count && !status; i++) {
-        const struct ss_chunk *chunk = &model->given.image->chunks[i];
-        status = await_chunk(stage, flight, &model->chunks[i]);
-        if (status)
-            break;
-        stage->graph.chunk = chunk;
-        stage->graph.chunk_address = ss_stage_page_address(stage, model->chunks[i].page);
-        status = run_chunk(stage, chunk, layer);
-        layer += chunk->kind == SS_CHUNK_LAYER;
-    }
-    return status;
-}
-
 static enum ss_status tap_logits(struct ss_stage *stage, struct flight *flight)
 {
     const struct ss_shape *shape = stage->models[flight->model].given.shape;
-    enum ss_status status = stage->device->copy_to_host(
-        stage->compute, flight->logits, stage->graph.logits,
-        (size_t)flight->samples * ss_vocab_part(shape, stage->tp) * (size_t)stage->tp *
-            stage->needs.workspace.activation_bytes);
+    size_t rows = flight->samples + flight->padding;
+    enum ss_status status =
+        stage->device->copy_to_host(stage->compute, flight->logits, stage->graph.logits,
+                                    rows * ss_vocab_part(shape, stage->tp) * (size_t)stage->tp *
+                                        stage->needs.workspace.activation_bytes);
     return status ? status : stage->device->host_call(stage->compute, ss_flight_logits, flight);
 }
 
-/* The last stage samples; rank 0 of it reports; all send the tokens to the first stage. */
-static enum ss_status sample(struct ss_stage *stage, struct flight *flight)
+/* What the last stage sampled: rank 0 of it reports; all send the tokens to the first stage. */
+static enum ss_status give_tokens(struct ss_stage *stage, struct flight *flight)
 {
-    const struct ss_ops_table *ops = stage->options.ops->table;
-    const struct ss_shape *shape = stage->models[flight->model].given.shape;
     ss_device_address tokens = stage->arrays + stage->needs.layout.tokens_out;
     uint32_t bytes = flight->samples * (uint32_t)sizeof(int32_t), count = 0;
     struct ss_small_copy copies[2];
     enum ss_status status = SS_OK;
     if (stage->options.on_logits)
         status = tap_logits(stage, flight);
-    if (!status)
-        status = ops->sample(stage->options.ops, stage->compute, stage->graph.logits,
-                             flight->samples, (uint32_t)stage->tp, ss_vocab_part(shape, stage->tp),
-                             shape->vocab, stage->arrays + stage->needs.layout.sampling, tokens,
-                             is_first(stage) ? &stage->table : 0);
     if (stage->pp > 1)
         copies[count++] =
             (struct ss_small_copy){.to = flight->tokens_out, .from = tokens, .bytes = bytes};
@@ -278,10 +216,15 @@ static enum ss_status receive_tokens(struct ss_stage *stage, const struct flight
 static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
                               const struct ss_step *step)
 {
-    point_graph(stage, flight, step);
-    enum ss_status status = run_chunks(stage, flight);
+    struct stage_model *model = &stage->models[flight->model];
+    for (int i = 0; i < model->given.image->chunk_count; i++)
+        model->chunks[i].last_use = flight->number;
+    ss_stage_point_graph(stage, flight, step);
+    enum ss_status status = ss_stage_may_play(stage, flight) ? ss_stage_play(stage, flight)
+                                                             : ss_stage_run_pass(stage, flight);
+    model->awaited = !status;
     if (!status && is_last(stage) && flight->samples)
-        status = sample(stage, flight);
+        status = give_tokens(stage, flight);
     if (!status && !is_last(stage))
         status = copy_hidden(stage, flight, flight->hidden, stage->graph.hidden);
     return status ? status : stage->device->signal(stage->compute, stage->computed, flight->number);

@@ -292,6 +292,8 @@ enum ss_status ss_stage_create(const struct ss_stage_options *options, struct ss
     if (!status)
         status = create_frequencies(stage);
     if (!status)
+        status = ss_stage_recorded_create(stage);
+    if (!status)
         status = create_transfer(stage);
     if (!status && options->ops->table->loads_late)
         status = ss_stage_warm_up(stage);
@@ -358,6 +360,7 @@ void ss_stage_destroy(struct ss_stage *stage)
             if (stage->models[i].chunks[c].ready)
                 stage->device->timeline_raise(stage->models[i].chunks[c].ready, UINT64_MAX);
     destroy_streams(stage);
+    ss_stage_recorded_destroy(stage);
     destroy_models(stage);
     destroy_flights(stage);
     for (uint32_t i = 0; i < stage->allocation_count; i++)

@@ -6,6 +6,9 @@
 #include "pipeline/stage/internal.h"
 #include "swap/convert.h"
 
+/* The shortest context, in tokens, that steps alike are told apart by. */
+#define CONTEXT_LEAST 512u
+
 static int32_t *staged_at(struct flight *flight, size_t offset)
 {
     return (int32_t *)(void *)(flight->staged + offset);
@@ -43,13 +46,48 @@ static enum ss_status copy_prompts(struct flight *flight, const struct ss_entry 
     return status || !count ? status : stage->device->copy_small(stage->compute, copies, count);
 }
 
+uint32_t ss_stage_padded(const struct ss_stage *stage, uint32_t rows)
+{
+    const struct ss_stage_limits *limits = &stage->options.limits;
+    uint32_t most = limits->batch_max, padded = 1;
+    most = most < limits->step_tokens_max ? most : limits->step_tokens_max;
+    while (padded < rows)
+        padded *= 2;
+    return padded < most ? padded : most;
+}
+
+/* Rows behind the flight's own, of sequences that are none. Longest contexts count in steps too:
+ * few shapes serve all. */
+static void stage_padding(struct flight *flight, struct ss_step *step)
+{
+    const struct flight_layout *layout = &flight->stage->needs.layout;
+    const struct stage_model *model = &flight->stage->models[flight->model];
+    struct ss_sampling *sampling =
+        (struct ss_sampling *)(void *)(flight->staged + layout->sampling);
+    for (uint32_t row = step->rows; row < flight->rows + flight->padding; row++) {
+        staged_at(flight, layout->positions)[row] = -1;
+        staged_at(flight, layout->sequence_of)[row] = (int32_t)row;
+        staged_at(flight, layout->row_begin)[row + 1] = (int32_t)row + 1;
+        staged_at(flight, layout->slots)[row] = -1;
+        staged_at(flight, layout->sample_rows)[row] = (int32_t)row;
+        sampling[row] = (struct ss_sampling){.top_p = 1, .slot = -1, .position = -1};
+    }
+    step->rows += flight->padding;
+    step->sequences += flight->padding;
+    uint32_t context = CONTEXT_LEAST;
+    while (context < step->context_max)
+        context *= 2;
+    step->context_max = context < model->given.context_max ? context : model->given.context_max;
+}
+
 /* Brings what was staged of STEP to the device. */
 static enum ss_status copy_arrays(struct flight *flight, const struct ss_step *step,
                                   const struct token_return *returned)
 {
     const struct ss_stage *stage = flight->stage;
     const struct flight_layout *layout = &stage->needs.layout;
-    uint32_t sampling = flight->samples * (uint32_t)sizeof(struct ss_sampling);
+    uint32_t samples = flight->samples + flight->padding;
+    uint32_t sampling = samples * (uint32_t)sizeof(struct ss_sampling);
     const struct {
         size_t offset;
         uint32_t bytes;
@@ -58,7 +96,7 @@ static enum ss_status copy_arrays(struct flight *flight, const struct ss_step *s
                  {layout->row_begin, (step->sequences + 1) * 4},
                  {layout->slots, step->sequences * 4},
                  {layout->blocks, step->sequences * step->blocks_stride * 4},
-                 {layout->sample_rows, flight->samples * 4},
+                 {layout->sample_rows, samples * 4},
                  {layout->sampling, sampling}};
     enum { PARTS = sizeof parts / sizeof *parts };
     struct ss_small_copy copies[PARTS + 1];
@@ -151,7 +189,8 @@ enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *ent
     staged_at(flight, layout->row_begin)[0] = 0;
     for (uint32_t i = 0; i < entry->sequence_count; i++)
         stage_sequence(flight, &entry->sequences[i], i, step);
-    flight->rows = step->rows;
+    if (flight->alike && stage->options.ops->table->takes_padding)
+        stage_padding(flight, step);
     enum ss_status status = copy_arrays(flight, step, returned);
     if (!status && stage->stage == 0)
         status = copy_prompts(flight, entry, openings);
@@ -214,14 +253,16 @@ void ss_flight_logits(void *argument)
     struct ss_stage *stage = flight->stage;
     const struct ss_shape *shape = stage->models[flight->model].given.shape;
     uint32_t part = ss_vocab_part(shape, stage->tp), vocab = shape->vocab;
-    float *rows = flight->logits + (size_t)flight->samples * part * (size_t)stage->tp;
+    uint32_t laid = flight->samples + flight->padding;
+    float *rows = flight->logits + (size_t)laid * part * (size_t)stage->tp;
     enum ss_dtype dtype = stage->options.ops->table->activation_dtype;
-    /* From [tp][samples][part] to [samples][vocab], into the second half of the buffer. */
+    /* From [tp][samples and padding][part] to [samples][vocab], into the second half of the buffer.
+     */
     for (uint32_t i = 0; i < flight->samples; i++)
         for (uint32_t t = 0; t * part < vocab; t++)
             ss_convert(rows + (size_t)i * vocab + t * part, SS_F32,
                        (unsigned char *)flight->logits +
-                           ((size_t)t * flight->samples + i) * part * ss_dtype_bytes(dtype),
+                           ((size_t)t * laid + i) * part * ss_dtype_bytes(dtype),
                        dtype, vocab - t * part < part ? vocab - t * part : part);
     stage->options.on_logits(stage->options.user, flight->number, flight->samples, vocab, rows);
 }

@@ -27,6 +27,8 @@ struct stage_model {
     uint32_t first_layer_chunk;
     uint32_t blocks_max; /* KV blocks of one sequence */
     struct resident *chunks;
+    bool
+        awaited; /* a batch has been queued behind all loads: no later one needs to wait for them */
 };
 
 struct slot {
@@ -58,6 +60,8 @@ struct flight {
     uint16_t model;
     atomic_int ends; /* 0: free; else FLIGHT_KEPT and the streams still to pass their last use */
     uint32_t sequences, rows, samples;
+    bool alike;       /* every sequence has one row and samples: shapes repeat from step to step */
+    uint32_t padding; /* rows, sequences and samples more, which belong to nobody */
 
     unsigned char *staged;        /* registered host memory, laid out as the device's arrays */
     ss_device_address hidden;     /* [step_tokens_max][hidden]: received or to be sent; pp > 1 */
@@ -77,6 +81,15 @@ struct token_return {
     uint64_t number;
     ss_device_address tokens;   /* int32[batch_max] */
     ss_device_address sampling; /* struct ss_sampling[batch_max] */
+};
+
+/* A step recorded for one model, one shape, and weights at one place. */
+struct recorded {
+    struct ss_recording *recording; /* null: the place is free */
+    uint16_t model;
+    uint32_t rows, context;
+    uint64_t used;   /* the latest batch that played it */
+    uint32_t *pages; /* of each chunk */
 };
 
 /* Where each array of a batch lies, in bytes. */
@@ -177,6 +190,9 @@ struct ss_stage {
     struct needs needs;
     struct ss_graph graph; /* buffers set once; step and chunk per batch */
     struct ss_token_table table;
+    struct recorded *recorded; /* none where steps are not recorded */
+    uint32_t recorded_count;
+    uint32_t *recorded_pages;
 
     struct completion completions[COMPLETIONS_MAX];
     uint32_t next_completion;
@@ -224,6 +240,8 @@ SS_MUST_CHECK enum ss_status ss_flight_stage(struct flight *flight, const struct
                                              const struct ss_opening *openings,
                                              const struct token_return *returned,
                                              struct ss_step *step);
+/* The rows that ROWS are padded to. */
+uint32_t ss_stage_padded(const struct ss_stage *stage, uint32_t rows);
 void ss_flight_started(void *flight);
 void ss_flight_wait_began(void *flight);
 void ss_flight_wait_ended(void *flight);
@@ -231,6 +249,17 @@ void ss_flight_sampled(void *flight);
 void ss_flight_logits(void *flight);
 void ss_flight_computed(void *flight);
 void ss_flight_ended(void *flight);
+
+/* pass.c: sets the graph to the batch and the step; queues its compute. */
+void ss_stage_point_graph(struct ss_stage *stage, struct flight *flight,
+                          const struct ss_step *step);
+SS_MUST_CHECK enum ss_status ss_stage_run_pass(struct ss_stage *stage, struct flight *flight);
+
+/* recorded.c */
+SS_MUST_CHECK enum ss_status ss_stage_recorded_create(struct ss_stage *stage);
+void ss_stage_recorded_destroy(struct ss_stage *stage);
+bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight);
+SS_MUST_CHECK enum ss_status ss_stage_play(struct ss_stage *stage, struct flight *flight);
 
 /* warm_up.c: runs every model with every kind of row count, and waits for it. The pool and the
  * first flight must not be in use; tensor-parallel peers do so together. */

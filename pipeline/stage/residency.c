@@ -76,6 +76,7 @@ static enum ss_status place(struct ss_stage *stage, const struct ss_entry *entry
         return ss_fail(SS_INVALID, "load: chunk %u of model %u is held already", placement->chunk,
                        entry->model);
     uint64_t free_value = ss_stage_last_use(stage, placement->page, chunk->bytes);
+    model->awaited = false;
     *resident = (struct resident){
         .held = true, .page = placement->page, .load = entry->number, .ready = resident->ready};
     stage->load_chunks[index] = (struct ss_transfer_chunk){

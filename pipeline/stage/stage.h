@@ -65,6 +65,7 @@ struct ss_stage_options {
     void (*report)(void *user, const struct ss_report *report);
     void *user;
 
+    bool graphs;            /* steps of one token a sequence are recorded, where the device can */
     struct ss_trace *trace; /* null: none */
 
     /* For tests: the logits of the rows that batch NUMBER sampled, [count][vocab], on the last

@@ -27,6 +27,7 @@
 struct ss_device;
 struct ss_stream;
 struct ss_timeline;
+struct ss_recording;
 
 /* What a stream carries: a backend chooses its priority, and on the CPU which link it uses. */
 enum ss_stream_kind {
@@ -110,6 +111,21 @@ struct ss_device_ops {
      * first. CALL must be short, must not block and must not queue work. */
     enum ss_status (*host_call)(struct ss_stream *stream, void (*call)(void *argument),
                                 void *argument);
+
+    /* Recordings: work of a stream that is launched again and again as one. What this thread queues
+     * on STREAM from record_begin to record_end is not run but recorded, with the addresses and
+     * values it was given: kernels, small copies and collectives only, no signals, waits, host
+     * calls or other copies. All five null where the backend has none.
+     *
+     * record_end makes *RECORDING where it is null; else it puts the new work in its place, which
+     * is cheaper where only addresses and values differ, and leaves launches under way as they
+     * were. After a failure in between, record_abort. A recording is destroyed when no launch of it
+     * is under way. */
+    enum ss_status (*record_begin)(struct ss_stream *stream);
+    enum ss_status (*record_end)(struct ss_stream *stream, struct ss_recording **recording);
+    void (*record_abort)(struct ss_stream *stream);
+    enum ss_status (*play)(struct ss_stream *stream, const struct ss_recording *recording);
+    void (*recording_destroy)(struct ss_device *device, struct ss_recording *recording);
 
     /* Memory of another rank's device on the same node, as an address that copy_on_device takes.
      * All three null where the backend has no such memory. SHARE names the allocation that begins

@@ -258,6 +258,41 @@ static void small_copies_go_all_ways(struct bench *bench)
     bench->ops->free(bench->device, memory);
 }
 
+/* What was recorded runs when it is played, each time anew; recorded again, at other addresses. */
+static void recordings_are_played(struct bench *bench)
+{
+    enum { BYTES = 4096 };
+    unsigned char *sent = bench->host, *got = sent + BYTES;
+    struct ss_recording *recording = 0;
+    ss_device_address memory;
+    if (!bench->ops->record_begin)
+        return;
+    MUST(bench->ops->alloc(bench->device, 2 * BYTES, &memory));
+    for (unsigned place = 0; place < 2; place++) {
+        ss_device_address at = memory + place * BYTES;
+        const struct ss_small_copy in = {at, (uintptr_t)sent, BYTES};
+        const struct ss_small_copy out = {(uintptr_t)got, at, BYTES};
+        memset(got, 0, BYTES);
+        MUST(bench->ops->record_begin(bench->compute));
+        MUST(bench->ops->copy_small(bench->compute, &in, 1));
+        MUST(bench->ops->copy_small(bench->compute, &out, 1));
+        MUST(bench->ops->record_end(bench->compute, &recording));
+        finish(bench, bench->compute);
+        CHECK(got[0] == 0 && memcmp(got, got + 1, BYTES - 1) == 0);
+        for (unsigned seed = 1; seed < 4; seed++) {
+            fill(sent, BYTES, seed + 10 * place);
+            MUST(bench->ops->play(bench->compute, recording));
+            finish(bench, bench->compute);
+            CHECK(memcmp(got, sent, BYTES) == 0);
+        }
+    }
+    bench->ops->recording_destroy(bench->device, recording);
+    MUST(bench->ops->record_begin(bench->compute));
+    bench->ops->record_abort(bench->compute);
+    CHECK(bench->ops->health(bench->device) == SS_OK);
+    bench->ops->free(bench->device, memory);
+}
+
 static void bytes_are_counted(struct bench *bench)
 {
     ss_device_address memory;
@@ -411,6 +446,7 @@ static const struct {
     {"the_host_waits_and_raises", the_host_waits_and_raises},
     {"host_calls_keep_their_place", host_calls_keep_their_place},
     {"small_copies_go_all_ways", small_copies_go_all_ways},
+    {"recordings_are_played", recordings_are_played},
     {"bytes_are_counted", bytes_are_counted},
     {"capacity_is_enforced", capacity_is_enforced},
     {"destroying_a_stream_waits_for_its_work", destroying_a_stream_waits_for_its_work},

@@ -372,6 +372,7 @@ static enum ss_status open_rank(struct rank *rank, struct ss_stage_model *model)
         .models = model,
         .report = on_report,
         .user = rank,
+        .graphs = true,
         .on_logits = on_logits,
     };
     return status ? status : ss_stage_create(&options, &rank->stage);

@@ -97,8 +97,10 @@ static enum ss_status begin_call(struct nccl_comm *comm, struct channel *channel
 static enum ss_status end_call(struct nccl_comm *comm, struct channel *channel,
                                struct ss_stream *stream, enum ss_status status, bool say)
 {
-    channel->unsignalled += !status;
-    if (!status && (say || channel->unsignalled >= SUMS_PER_SIGNAL)) {
+    /* Recorded calls run later, and say so as one. */
+    bool now = !status && !ss_cuda_stream_is_recording(stream);
+    channel->unsignalled += now;
+    if (now && (say || channel->unsignalled >= SUMS_PER_SIGNAL)) {
         if (channel->seen == channel->queued)
             channel->seen_ns = ss_now_ns();
         status = comm->device->ops->signal(stream, channel->done, ++channel->queued);
@@ -147,6 +149,15 @@ static enum ss_status all_reduce(struct ss_comm *base, struct ss_stream *stream,
                         ss_nccl_sum(ss_cuda_stream_native(stream), (void *)(uintptr_t)data,
                                     (const void *)(uintptr_t)comm->parts, base->tp, count, dtype),
                         "all_reduce: sum");
+}
+
+static enum ss_status played(struct ss_comm *base, struct ss_stream *stream)
+{
+    struct nccl_comm *comm = comm_of(base);
+    struct channel *channel = &comm->channels[SET];
+    if (base->tp == 1)
+        return SS_OK;
+    return end_call(comm, channel, stream, begin_call(comm, channel), true);
 }
 
 /* The sender is rank 0 of an edge's communicator, the receiver rank 1. */
@@ -248,6 +259,7 @@ static const struct ss_comm_table table = {
     .destroy = destroy,
     .all_reduce = all_reduce,
     .all_gather = all_gather,
+    .played = played,
     .send_next = send_next,
     .receive_previous = receive_previous,
 };

@@ -10,6 +10,8 @@
 template <typename T> static __global__ void write_kv(const T *qkv, const struct context c)
 {
     unsigned row = blockIdx.x, width = c.kv.kv_heads * c.kv.head_dim;
+    if (c.positions[row] < 0)
+        return;
     const T *keys =
         qkv + (size_t)row * (c.heads * c.kv.head_dim + 2 * width) + (size_t)c.heads * c.kv.head_dim;
     T *to = place_of<T>(c, (unsigned)c.sequence_of[row], (unsigned)c.positions[row]);

@@ -15,15 +15,15 @@ static void destroy(struct ss_ops *base)
     ss_free(ops);
 }
 
-#define TABLE(dtype)                                                                        \
-    {                                                                                       \
-        .name = "cuda", .activation_dtype = dtype, .loads_late = true, .destroy = destroy,  \
-        .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,                     \
-        .add_positions = ss_cuda_add_positions, .linear = ss_cuda_linear,                   \
-        .layer_norm = ss_cuda_layer_norm, .rms_norm = ss_cuda_rms_norm, .add = ss_cuda_add, \
-        .silu_multiply = ss_cuda_silu_multiply, .rotate = ss_cuda_rotate,                   \
-        .attention = ss_cuda_attention, .gather_rows = ss_cuda_gather_rows,                 \
-        .sample = ss_cuda_sample, .store_tokens = ss_cuda_store_tokens,                     \
+#define TABLE(dtype)                                                                          \
+    {                                                                                         \
+        .name = "cuda", .activation_dtype = dtype, .loads_late = true, .takes_padding = true, \
+        .destroy = destroy, .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,   \
+        .add_positions = ss_cuda_add_positions, .linear = ss_cuda_linear,                     \
+        .layer_norm = ss_cuda_layer_norm, .rms_norm = ss_cuda_rms_norm, .add = ss_cuda_add,   \
+        .silu_multiply = ss_cuda_silu_multiply, .rotate = ss_cuda_rotate,                     \
+        .attention = ss_cuda_attention, .gather_rows = ss_cuda_gather_rows,                   \
+        .sample = ss_cuda_sample, .store_tokens = ss_cuda_store_tokens,                       \
     }
 
 static const struct ss_ops_table table_f16 = TABLE(SS_F16), table_bf16 = TABLE(SS_BF16);

@@ -19,6 +19,9 @@ int ss_cuda_device_index(const struct ss_device *device);
 /* The runtime's stream behind STREAM: a cudaStream_t. */
 void *ss_cuda_stream_native(struct ss_stream *stream);
 
+/* Whether what is queued on STREAM now is recorded, not run. */
+bool ss_cuda_stream_is_recording(const struct ss_stream *stream);
+
 /* Before each fallible call that queues work: makes DEVICE current on this thread, and fails where
  * a test planted a fault. */
 SS_MUST_CHECK enum ss_status ss_cuda_begin(struct ss_device *device, const char *call);

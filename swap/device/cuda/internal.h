@@ -64,6 +64,7 @@ struct cuda_stream {
     struct ss_stream base;
     cudaStream_t native;
     enum ss_stream_kind kind;
+    bool recording;
     struct ss_timeline *called; /* calls that are due */
     struct cuda_call *calls;    /* ring: filled by who queues, emptied by the thread */
     atomic_uint_fast64_t calls_queued, calls_run;
@@ -106,6 +107,13 @@ void ss_cuda_timeline_raise(struct ss_timeline *timeline, uint64_t value);
 enum ss_status ss_cuda_signal(struct ss_stream *stream, struct ss_timeline *timeline,
                               uint64_t value);
 enum ss_status ss_cuda_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value);
+
+/* cuda_recording.c */
+enum ss_status ss_cuda_record_begin(struct ss_stream *stream);
+enum ss_status ss_cuda_record_end(struct ss_stream *stream, struct ss_recording **recording);
+void ss_cuda_record_abort(struct ss_stream *stream);
+enum ss_status ss_cuda_play(struct ss_stream *stream, const struct ss_recording *recording);
+void ss_cuda_recording_destroy(struct ss_device *device, struct ss_recording *recording);
 
 enum ss_status ss_cuda_share(struct ss_device *device, ss_device_address address,
                              struct ss_device_share *out);

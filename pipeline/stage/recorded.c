@@ -1,0 +1,118 @@
+/* Steps of one token a sequence, over weights that are there: recorded once for each number of
+ * rows, then launched as one.
+ *
+ * Whether a step is recorded depends on entries alone, so that tensor-parallel peers, whose
+ * collectives are in it, agree without asking each other. */
+#include "engine/base/clock.h"
+#include "engine/base/memory.h"
+#include "pipeline/stage/internal.h"
+
+/* Shapes and models whose steps are kept; the least recently used gives way. */
+#define RECORDED_MAX 64u
+
+enum ss_status ss_stage_recorded_create(struct ss_stage *stage)
+{
+    size_t chunks = 1;
+    if (!stage->options.graphs || !stage->options.ops->table->takes_padding ||
+        !stage->device->record_begin)
+        return SS_OK;
+    for (uint32_t i = 0; i < stage->options.model_count; i++)
+        if (chunks < (size_t)stage->options.models[i].image->chunk_count)
+            chunks = (size_t)stage->options.models[i].image->chunk_count;
+    /* Batches in flight each use one at most, so what gives way is not under way. */
+    uint32_t count = RECORDED_MAX + stage->options.limits.batches_in_flight;
+    enum ss_status status =
+        ss_alloc(&stage->recorded, count, sizeof *stage->recorded, "recorded steps");
+    if (!status)
+        status = ss_alloc(&stage->recorded_pages, count * chunks, sizeof *stage->recorded_pages,
+                          "recorded steps");
+    if (status)
+        return status;
+    for (uint32_t i = 0; i < count; i++)
+        stage->recorded[i].pages = stage->recorded_pages + i * chunks;
+    stage->recorded_count = count;
+    return SS_OK;
+}
+
+void ss_stage_recorded_destroy(struct ss_stage *stage)
+{
+    for (uint32_t i = 0; i < stage->recorded_count; i++)
+        if (stage->recorded[i].recording)
+            stage->device->recording_destroy(stage->options.device, stage->recorded[i].recording);
+    ss_free(stage->recorded);
+    ss_free(stage->recorded_pages);
+}
+
+/* The step of FLIGHT's shape, or the place where it is to be recorded. */
+static struct recorded *find(struct ss_stage *stage, const struct flight *flight)
+{
+    const struct ss_step *step = &stage->graph.step;
+    struct recorded *oldest = &stage->recorded[0];
+    for (uint32_t i = 0; i < stage->recorded_count; i++) {
+        struct recorded *place = &stage->recorded[i];
+        if (place->recording && place->model == flight->model && place->rows == step->rows &&
+            place->context == step->context_max)
+            return place;
+        if (place->used < oldest->used)
+            oldest = place;
+    }
+    if (oldest->recording)
+        stage->device->recording_destroy(stage->options.device, oldest->recording);
+    oldest->recording = 0;
+    oldest->model = flight->model;
+    oldest->rows = step->rows;
+    oldest->context = step->context_max;
+    return oldest;
+}
+
+static bool is_current(const struct recorded *recorded, const struct stage_model *model)
+{
+    if (!recorded->recording)
+        return false;
+    for (int i = 0; i < model->given.image->chunk_count; i++)
+        if (recorded->pages[i] != model->chunks[i].page)
+            return false;
+    return true;
+}
+
+static enum ss_status record(struct ss_stage *stage, struct flight *flight,
+                             struct recorded *recorded)
+{
+    const struct stage_model *model = &stage->models[flight->model];
+    uint64_t begin_ns = ss_now_ns();
+    const char *what = recorded->recording ? "bind graph" : "record graph";
+    enum ss_status status = stage->device->record_begin(stage->compute);
+    if (status)
+        return status;
+    status = ss_stage_run_pass(stage, flight);
+    if (status) {
+        stage->device->record_abort(stage->compute);
+        return status;
+    }
+    status = stage->device->record_end(stage->compute, &recorded->recording);
+    for (int i = 0; i < model->given.image->chunk_count; i++)
+        recorded->pages[i] = model->chunks[i].page;
+    ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, what, flight->model, flight->number,
+                  begin_ns, ss_now_ns());
+    return status;
+}
+
+bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight)
+{
+    return stage->recorded_count && flight->alike && stage->models[flight->model].awaited;
+}
+
+enum ss_status ss_stage_play(struct ss_stage *stage, struct flight *flight)
+{
+    struct recorded *recorded = find(stage, flight);
+    struct ss_comm *comm = stage->options.comm;
+    enum ss_status status = SS_OK;
+    recorded->used = flight->number;
+    if (!is_current(recorded, &stage->models[flight->model]))
+        status = record(stage, flight, recorded);
+    if (!status)
+        status = stage->device->play(stage->compute, recorded->recording);
+    if (!status && comm->table->played)
+        status = comm->table->played(comm, stage->compute);
+    return status;
+}
