@@ -78,11 +78,8 @@ def run_live(config: Path, arrivals: Path, folder: Path, reuse: bool = False) ->
 
 
 def run_simulated(config: Path, arrivals: Path, folder: Path) -> Ran:
-    replay = folder / "replay.yaml"
-    folder.mkdir(parents=True, exist_ok=True)
-    replay.write_text(f"streams:\n  - replay: {{csv: {arrivals.resolve()}}}\n", encoding="utf-8")
     program = default_build() / "engine" / "swapsim" / "swapsim"
-    _run([program, "--quiet", "--config", config, "--workload", replay, "--out", folder])
+    _run([program, "--quiet", "--config", config, "--arrivals", arrivals, "--out", folder])
     return _read(folder)
 
 
