@@ -106,10 +106,6 @@ def computron() -> list[Row]:
 
 
 def others() -> list[Row]:
-    lengths = {
-        "prompt": {"median": 128, "sigma": 1.0, "max": 1024},
-        "output": {"median": 24, "sigma": 1.0, "max": 256},
-    }
     return [
         Row(
             "Zipf over 50 models, room for 10",
@@ -137,6 +133,26 @@ def others() -> list[Row]:
             duration="60s",
         ),
         Row(
+            "(1,1): 3 models, room for 2, rates (0.4,0.4,0.4), CV 1",
+            "more",
+            3,
+            2,
+            gamma([0.4, 0.4, 0.4], 1.0),
+            duration="60s",
+            tp=1,
+            pp=1,
+        ),
+    ]
+
+
+def long_answers() -> list[Row]:
+    """Prompts and answers of all lengths."""
+    lengths = {
+        "prompt": {"median": 128, "sigma": 1.0, "max": 1024},
+        "output": {"median": 24, "sigma": 1.0, "max": 256},
+    }
+    return [
+        Row(
             "mixed lengths, 6 models, room for 4",
             "more",
             6,
@@ -146,16 +162,6 @@ def others() -> list[Row]:
             duration="60s",
             lengths=lengths,
             kv=3,
-        ),
-        Row(
-            "(1,1): 3 models, room for 2, rates (0.4,0.4,0.4), CV 1",
-            "more",
-            3,
-            2,
-            gamma([0.4, 0.4, 0.4], 1.0),
-            duration="60s",
-            tp=1,
-            pp=1,
         ),
         Row(
             "overload for 5 s of 60, 6 models, room for 4",
@@ -185,7 +191,7 @@ def others() -> list[Row]:
     ]
 
 
-ROWS = [*computron(), *others()]
+ROWS = [*computron(), *others(), *long_answers()]
 
 FEATURES = ["price", "partial", "stay", "prefetch", "patience"]
 COMPUTRON: dict[str, Any] = {
