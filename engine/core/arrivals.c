@@ -24,9 +24,11 @@ static double bucket_begin(uint32_t bucket)
     return (double)(units << UNIT_BITS);
 }
 
-void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t now_ns)
+void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t since_ns, uint64_t now_ns)
 {
-    if (arrivals->count++ > 0) {
+    if (arrivals->count++ == 0) {
+        arrivals->gap_sum_ns = (double)(now_ns - since_ns);
+    } else {
         uint64_t gap_ns = now_ns - arrivals->last_ns;
         uint32_t bucket = bucket_of(gap_ns);
         for (uint32_t i = 0; i < SS_GAP_BUCKETS; i++)

@@ -6,7 +6,8 @@
  * that one table serves milliseconds and minutes. It learns regular, random and bursty arrivals
  * alike. Where few gaps were seen, or none as long as the present one, a prior decides: the Lomax
  * distribution with the mean of what was seen, whose hazard falls with time, so that a model that
- * is not asked for is slowly given up. O(buckets) per request; O(1) per question. */
+ * is not asked for is slowly given up. The time before a model's first request counts as seen: who
+ * came late comes seldom. O(buckets) per request; O(1) per question. */
 #ifndef SS_CORE_ARRIVALS_H
 #define SS_CORE_ARRIVALS_H
 
@@ -17,10 +18,11 @@
 struct ss_arrivals {
     uint64_t count, last_ns;
     float from[SS_GAP_BUCKETS + 1]; /* weight of the gaps of this bucket and all after, fading */
-    double gap_sum_ns;              /* fading likewise */
+    double gap_sum_ns;              /* fading likewise; with the time before the first request */
 };
 
-void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t now_ns);
+/* A request came; SINCE_NS: requests to the group have been coming since. */
+void ss_arrivals_note(struct ss_arrivals *arrivals, uint64_t since_ns, uint64_t now_ns);
 
 /* What is expected of a model within a time from now. */
 struct ss_outlook {

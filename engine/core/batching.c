@@ -1,6 +1,7 @@
 #include "engine/core/batching.h"
 
 #include "engine/base/assert.h"
+#include "engine/base/clock.h"
 #include "engine/core/compose.h"
 #include "engine/core/flight.h"
 #include "engine/core/loading.h"
@@ -8,8 +9,8 @@
 #include "engine/core/precedence.h"
 #include "engine/core/sequence.h"
 
-/* Of less than this chance nobody need take care. */
-#define CHANCE_MIN 0.02
+/* A batch comes so much later than was thought, with the words in between. */
+#define LATE_NS (SS_NS_PER_MS / 2)
 
 /* The model has work that the ranks could compute without waiting for anything that is loaded after
  * LOAD. */
@@ -23,27 +24,27 @@ static bool could_compute_before(const struct ss_controller *controller,
            controller->loads[model->load].number < load->number;
 }
 
-/* Requests to another model that is all there are likely to come before LEFT_NS are over. */
-static bool others_may_come(const struct ss_controller *controller, const struct ss_model *model,
-                            double left_ns)
+/* Requests to other models that are all there, as many as are likely to come before LEFT_NS are
+ * over. */
+static double others_to_come(const struct ss_controller *controller, const struct ss_model *model,
+                             double left_ns)
 {
     struct ss_policy_context context = ss_policy_context_of(controller);
+    double count = 0;
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next) {
         const struct ss_model *other = &controller->models[i];
-        if (other == model || other->load != SS_NONE || !ss_model_is_loaded(controller, other))
-            continue;
-        if (ss_arrivals_within(&other->arrivals, controller->now_ns, context.typical_gap_ns,
-                               left_ns)
-                .chance > CHANCE_MIN)
-            return true;
+        if (other != model && other->load == SS_NONE && ss_model_is_loaded(controller, other))
+            count += ss_arrivals_within(&other->arrivals, controller->now_ns,
+                                        context.typical_gap_ns, left_ns)
+                         .count;
     }
-    return false;
+    return count;
 }
 
 /* How long before the end of its load a batch may be sent so that its first stage computes beside
  * what is still moving, and not for longer. */
-static uint64_t lead_ns(const struct ss_controller *controller, const struct ss_model *model)
+static uint64_t lead_ns_of(const struct ss_controller *controller, const struct ss_model *model)
 {
     uint32_t head = ss_model_head(controller, model);
     uint64_t rows = (uint64_t)controller->sequences[head].prompt * (model->queued + model->running);
@@ -54,17 +55,22 @@ static uint64_t lead_ns(const struct ss_controller *controller, const struct ss_
 }
 
 /* With patience: requests of resident models that come during the load should pass. OTHERS: such
- * are there already. */
+ * are there already. Sent so that its first stage would end with the load, a batch stalls nobody.
+ * Where few would come meanwhile it is sent at once: what is left is an estimate, and to be late
+ * costs all its requests. */
 static bool may_follow_late(struct ss_controller *controller, const struct ss_model *model,
                             bool others)
 {
     uint64_t number = controller->loads[model->load].number;
-    uint64_t left_ns = (uint64_t)ss_loading_busy_ns(controller, number);
-    uint64_t lead = lead_ns(controller, model);
-    if (left_ns <= lead || !(others || others_may_come(controller, model, (double)left_ns)))
+    double left_ns = ss_loading_busy_ns(controller, number),
+           waiting = model->queued + model->running;
+    double stall_ns = left_ns - (double)lead_ns_of(controller, model) - LATE_NS;
+    if (stall_ns <= 0 ||
+        (!others && others_to_come(controller, model, left_ns) * stall_ns / 2 <= waiting * LATE_NS))
         return true;
-    if (controller->now_ns + left_ns - lead < controller->wake_ns)
-        controller->wake_ns = controller->now_ns + left_ns - lead;
+    uint64_t wake_ns = controller->now_ns + (uint64_t)stall_ns + 1;
+    if (wake_ns < controller->wake_ns)
+        controller->wake_ns = wake_ns;
     return false;
 }
 

@@ -336,7 +336,9 @@ static enum ss_status make(struct ss_controller *controller,
     if (options->emulate.copy_back || options->emulate.models_max > 0)
         controller->swap_aware.partial = controller->swap_aware.prefetch = false;
     for (int stage = 0; stage < options->pp; stage++)
-        controller->byte_ns[stage] = 1e9 / LINK_GUESS_BYTES_PER_S;
+        controller->byte_ns[stage] =
+            1e9 / (options->link_bytes_per_s > 0 ? (double)options->link_bytes_per_s
+                                                 : LINK_GUESS_BYTES_PER_S);
     controller->page_bytes = options->page_bytes;
     SS_ASSERT(controller->policy);
     controller->block_tokens = options->block_tokens;

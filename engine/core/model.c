@@ -149,7 +149,7 @@ void ss_model_note_arrival(struct ss_controller *controller, uint16_t index)
     controller->models_seen += model->arrivals.count == 0;
     note_recent(controller, index);
     model->put_away = false;
-    ss_arrivals_note(&model->arrivals, controller->now_ns);
+    ss_arrivals_note(&model->arrivals, controller->first_arrival_ns, controller->now_ns);
     controller->guess_hit_bytes += model->guessed_bytes * (uint64_t)controller->tp;
     model->guessed_bytes = 0;
 }

@@ -24,13 +24,20 @@ void ss_loading_arrived(struct ss_controller *controller, uint64_t number, uint3
     }
 }
 
-/* The time of a byte, smoothed: the first chunk of a load may have waited for another load. */
-static void learn_rate(struct ss_controller *controller, const struct ss_load_part *part,
-                       uint16_t stage, double bytes, double took_ns)
+/* The time of a byte, over about a model's size of what came last: small chunks, which take long
+ * for their size, count for their time and bytes. The first chunk of a load may have waited for
+ * another load. */
+static void learn_rate(struct ss_controller *controller, const struct ss_load *load, uint16_t stage,
+                       double bytes, double took_ns)
 {
-    if (bytes <= 0 || took_ns <= 0 || (part->ready == 0 && controller->loads_now > 1))
+    if (bytes <= 0 || took_ns <= 0 || (load->parts[stage].ready == 0 && controller->loads_now > 1))
         return;
-    controller->byte_ns[stage] += (took_ns / bytes - controller->byte_ns[stage]) / 8;
+    double memory = (double)controller->models[load->model].largest_bytes + 1;
+    double kept = memory / (memory + bytes);
+    struct ss_link_seen *seen = &controller->seen[stage];
+    seen->bytes = seen->bytes * kept + bytes;
+    seen->ns = seen->ns * kept + took_ns;
+    controller->byte_ns[stage] = seen->ns / seen->bytes;
 }
 
 /* The chunks that became whole on all ranks of the stage; also how fast they came. */
@@ -54,7 +61,7 @@ static void raise_ready(struct ss_controller *controller, struct ss_load *load, 
     if (took_ns > 0)
         controller->bytes_per_s[stage] =
             (uint64_t)((double)bytes * (double)SS_NS_PER_S / (double)took_ns) + 1;
-    learn_rate(controller, part, stage, (double)bytes, (double)took_ns);
+    learn_rate(controller, load, stage, (double)bytes, (double)took_ns);
     part->bytes_left -= bytes;
     part->ready = ready;
     part->ready_ns = controller->now_ns;

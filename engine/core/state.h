@@ -222,6 +222,9 @@ struct ss_controller {
     uint64_t bytes_per_s_min;            /* of all loads that were seen to their end; 0: none was */
     uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
     double byte_ns[SS_STAGES_MAX];       /* to move a byte to a rank, by what was seen of late */
+    struct ss_link_seen {
+        double bytes, ns;
+    } seen[SS_STAGES_MAX]; /* what that is known from, fading */
     uint64_t arrivals, first_arrival_ns;
     uint64_t last_arrival_ns, guessed_ns; /* when a guess was last thought of */
     uint32_t first_recent, last_recent;

@@ -1,5 +1,5 @@
 /* The rules of swap_aware: its prices alone, and a controller that follows them, driven by hand. */
-#include "engine/core/policy.h"
+#include "engine/core/state.h"
 #include "tests/unit/controller_bench.h"
 
 TestSuite(core_swap_aware, .init = setup, .fini = teardown);
@@ -11,7 +11,7 @@ static struct ss_arrivals every_second(int count)
 {
     struct ss_arrivals made = {0};
     for (int i = count - 1; i >= 0; i--)
-        ss_arrivals_note(&made, 100 * SECOND - (uint64_t)i * SECOND);
+        ss_arrivals_note(&made, 71 * SECOND, 100 * SECOND - (uint64_t)i * SECOND);
     return made;
 }
 
@@ -36,6 +36,16 @@ Test(core_swap_aware, a_silent_model_is_slowly_given_up)
         last = chance;
     }
     cr_assert_lt(last, 0.05);
+}
+
+Test(core_swap_aware, who_came_late_comes_seldom)
+{
+    struct ss_arrivals early = {0}, late = {0};
+    ss_arrivals_note(&early, 0, SECOND);
+    ss_arrivals_note(&late, 0, 100 * SECOND);
+    double of_early = ss_arrivals_within(&early, 2 * SECOND, SECOND, SECOND).chance;
+    double of_late = ss_arrivals_within(&late, 101 * SECOND, SECOND, SECOND).chance;
+    cr_assert_gt(of_early, 10 * of_late, "both a second ago, for the first time");
 }
 
 Test(core_swap_aware, nothing_is_expected_where_nothing_ever_came)
@@ -76,8 +86,8 @@ Test(core_swap_aware, who_is_expected_costs_more_to_drop)
 {
     struct ss_policy_context context = context_with((struct ss_swap_aware){.price = true});
     struct ss_arrivals hot = every_second(30), rare = {0};
-    ss_arrivals_note(&rare, SECOND);
-    ss_arrivals_note(&rare, 60 * SECOND);
+    ss_arrivals_note(&rare, SECOND, SECOND);
+    ss_arrivals_note(&rare, SECOND, 60 * SECOND);
     context.now_ns += 8 * SECOND / 10;
     struct ss_policy_model a = {.oldest_order = SS_NO_ORDER,
                                 .resident_pages = {100},
@@ -164,6 +174,7 @@ Test(core_swap_aware, loads_follow_each_other)
 
 Test(core_swap_aware, a_batch_waits_for_its_load_so_that_others_pass)
 {
+    options.link_bytes_per_s = 800; /* a load takes a second */
     use((struct ss_swap_aware){.patience = true});
     warm(0, 1);
     arrive(2, 1, 2, 1);
@@ -173,6 +184,34 @@ Test(core_swap_aware, a_batch_waits_for_its_load_so_that_others_pass)
     cr_assert_eq(sent(SS_ENTRY_BATCH, 0)->model, 0);
     answer_all();
     cr_assert_eq(view().answered, 3);
+}
+
+Test(core_swap_aware, a_batch_does_not_wait_where_those_who_pass_would_gain_less)
+{
+    options.link_bytes_per_s = 800 * 1000; /* a millisecond */
+    use((struct ss_swap_aware){.patience = true});
+    for (uint64_t i = 0; i < 20; i++, now_ns += 2000000)
+        warm(0, i);
+    arrive(30, 1, 2, 1);
+    cr_assert(sent(SS_ENTRY_LOAD, 0));
+    cr_assert_eq(sent(SS_ENTRY_BATCH, 0)->model, 1, "another may come, and would not wait long");
+}
+
+/* Ten thousand bytes at one nanosecond each; then four, with what every copy takes. */
+Test(core_swap_aware, small_chunks_say_little_of_the_link)
+{
+    static const uint64_t bytes[] = {10000, 4};
+    models[0].chunk_bytes[0] = bytes;
+    open_controller();
+    arrive(1, 0, 2, 1);
+    uint64_t load = sent(SS_ENTRY_LOAD, 0)->number;
+    now_ns += 10000;
+    report(SS_REPORT_CHUNKS, 0, load, 1);
+    report(SS_REPORT_CHUNKS, 1, load, 1);
+    now_ns += 1000;
+    end_load(load);
+    cr_assert_gt(controller->byte_ns[0], 1);
+    cr_assert_lt(controller->byte_ns[0], 1.3);
 }
 
 /* Three models in turn, a second apart, with room for two: then the next is known. A load takes a
