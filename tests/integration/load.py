@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -124,5 +126,32 @@ def test_mistakes() -> None:
         expect_drained(server)
 
 
+def test_interrupted() -> None:
+    """Ctrl-C ends it soon; what was answered is reported, and the server goes on."""
+    with tempfile.TemporaryDirectory() as name, serving(config("opt-tiny")) as server:
+        folder = Path(name)
+        made = [Arrival(i * 100_000_000, "opt-tiny", 5, 1) for i in range(600)]
+        write(folder / "list.csv", made)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "swapserve.load", "--endpoint", server.endpoint, "--json",
+             "--arrivals", str(folder / "list.csv"), "--out", str(folder)],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "rpc" / "python")},
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with server.client() as client:
+            while client.status().answered < 3:
+                time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+        expect_equal(process.returncode, 130, "its exit status")
+        summary, rows = read(folder)
+        expect_equal(json.loads(output), summary, "what it printed")
+        expect(3 <= summary["answered"] < len(made) - 1, f"answered: {summary['answered']}")
+        expect_equal(len(rows), summary["requests"], "lines")
+        expect_equal(summary["refused"], {}, "refused")
+        load(server.endpoint, "--arrivals", folder / "list.csv", "--duration", "0.3")
+        expect_drained(server)
+
+
 if __name__ == "__main__":
-    main(test_open_loop, test_turns, test_goal, test_mistakes)
+    main(test_open_loop, test_turns, test_goal, test_mistakes, test_interrupted)

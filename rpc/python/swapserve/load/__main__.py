@@ -27,8 +27,12 @@ how it is timed:
   latency counts from that time, not from when it was sent. Only workloads of `turns` are a closed
   loop: one request after the other.
 
+when it is interrupted:
+  Ctrl-C sends no more, takes back what is on its way, and reports what was answered until then.
+
 exit status:
-  0 done; 1 it could not be run, or every request failed; 2 wrong usage; 3 --slo was missed
+  0 done; 1 it could not be run, or every request failed; 2 wrong usage; 3 --slo was missed;
+  130 interrupted
 
 examples:
   python -m swapserve.load --workload configs/workloads/computron-1-1-1.yaml --out out/
@@ -141,7 +145,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if options.save_arrivals:
         write_arrivals(options.save_arrivals, arrivals)
     slo_s = None if options.slo is None else options.slo / 1e3
-    summary = report.summarise(run, plan.duration_s(arrivals), slo_s)
+    duration_s = run.seconds if run.interrupted else plan.duration_s(arrivals)
+    summary = report.summarise(run, duration_s, slo_s)
     if options.out:
         os.makedirs(options.out, exist_ok=True)
         report.write_summary(os.path.join(options.out, "summary.json"), summary)
@@ -149,6 +154,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if options.tokens:
         report.write_tokens(options.tokens, run.outcomes)
     print(report.to_json(summary) if options.json else report.describe(summary))
+    if run.interrupted:
+        return 130
     if summary["answered"] == 0 and summary["requests"] > 0:
         return 1
     missed = slo_s is not None and (summary["slo_attainment"] or 0.0) < options.attain

@@ -78,6 +78,8 @@ class Run:
     before: Status
     after: Status
     seconds: float  # from the start to the last answer
+    interrupted: bool = False
+    cut: int = 0  # requests that were on their way then; not among OUTCOMES
 
 
 class Prompts:
@@ -123,8 +125,11 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._start = self._loop.time()
         self._tasks: Set["asyncio.Task[None]"] = set()
+        self._offering: Optional["asyncio.Task[None]"] = None
         self.outcomes: List[Outcome] = []
         self.answered = 0
+        self.stopped = False
+        self.cut = 0
 
     def now(self) -> float:
         return self._loop.time() - self._start
@@ -134,26 +139,43 @@ class Driver:
         return len(self.outcomes) - self.answered
 
     async def run(self, source: Source) -> None:
-        """Every request at its own time; returns when all are answered."""
+        """Every request at its own time; returns when all are answered, or after stop()."""
         self._start = self._loop.time() + LEAD_S
+        self._offering = self._loop.create_task(self._offer(source))
         try:
-            for arrival in iter(source.next, None):
-                prompt = self._prompts.make(arrival.model, arrival.prompt_tokens)
-                # Even when late, the answers that have come must be read.
-                await asyncio.sleep(max(0.0, arrival.time_s - self.now()))
-                if self.now() - arrival.time_s > BEHIND_MAX_S:
-                    raise LoadError(
-                        f"this program is {BEHIND_MAX_S:g} s behind at {arrival.time_s:.1f} s: it "
-                        "cannot offer this load; lower the rate, or split it between programs"
-                    )
-                task = self._loop.create_task(self._follow(source, arrival, prompt))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            while self._tasks:
-                await asyncio.gather(*self._tasks)
+            await asyncio.wait([self._offering])
+            if not self._offering.cancelled():
+                self._offering.result()
         finally:
+            self._offering.cancel()
             for task in self._tasks:
                 task.cancel()
+            if self._tasks:  # each takes its request back from the server
+                await asyncio.wait(self._tasks)
+            self.cut = sum(1 for item in self.outcomes if not item.reason)
+            self.outcomes = [item for item in self.outcomes if item.reason]
+
+    def stop(self) -> None:
+        """Sends no more, and gives up what is on its way."""
+        self.stopped = True
+        if self._offering:
+            self._offering.cancel()
+
+    async def _offer(self, source: Source) -> None:
+        for arrival in iter(source.next, None):
+            prompt = self._prompts.make(arrival.model, arrival.prompt_tokens)
+            # Even when late, the answers that have come must be read.
+            await asyncio.sleep(max(0.0, arrival.time_s - self.now()))
+            if self.now() - arrival.time_s > BEHIND_MAX_S:
+                raise LoadError(
+                    f"this program is {BEHIND_MAX_S:g} s behind at {arrival.time_s:.1f} s: it "
+                    "cannot offer this load; lower the rate, or split it between programs"
+                )
+            task = self._loop.create_task(self._follow(source, arrival, prompt))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
 
     async def _follow(self, source: Source, arrival: Arrival, prompt: List[int]) -> None:
         """One request; and where it is a turn of a closed loop, those that follow it."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
-from typing import Sequence
+from typing import Optional, Sequence
 
 from swapserve import AsyncClient, Status
 
@@ -50,6 +51,13 @@ class Plan:
             )
         return Listed(self._listed)
 
+    @property
+    def planned_s(self) -> Optional[float]:
+        """When the last request comes, or a little later, where that is known beforehand."""
+        if self._workload:
+            return self._workload.duration_ns / NS or None
+        return self._listed[-1].time_s if self._listed else None
+
     def duration_s(self, arrivals: Sequence[Arrival]) -> float:
         """The time over which ARRIVALS, all there are, are spread."""
         if self._workload and self._workload.duration_ns:
@@ -73,15 +81,25 @@ async def _run(plan: Plan, options: argparse.Namespace) -> Run:
         before = await client.status()
         progress = None
         if not options.quiet and sys.stderr.isatty():
-            progress = asyncio.ensure_future(_show(driver))
+            progress = asyncio.ensure_future(_show(driver, plan.planned_s))
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            """What was answered is still reported; a second Ctrl-C ends it at once."""
+            loop.remove_signal_handler(signal.SIGINT)
+            driver.stop()
+
+        loop.add_signal_handler(signal.SIGINT, interrupt)
         try:
             await driver.run(source)
         finally:
+            loop.remove_signal_handler(signal.SIGINT)
             if progress:
                 progress.cancel()
                 sys.stderr.write("\r\x1b[K")
         seconds = max((item.end_s or 0.0 for item in driver.outcomes), default=0.0)
-        return Run(driver.outcomes, before, await _settled(client), seconds)
+        after = await _settled(client)
+        return Run(driver.outcomes, before, after, seconds, driver.stopped, driver.cut)
 
 
 async def _settled(client: AsyncClient) -> Status:
@@ -95,15 +113,16 @@ async def _settled(client: AsyncClient) -> Status:
     return status
 
 
-async def _show(driver: Driver) -> None:
+async def _show(driver: Driver, planned_s: Optional[float]) -> None:
     """One line, rewritten twice a second."""
+    until = f" of {planned_s:.1f}" if planned_s else ""
     while True:
         recent = sorted(
             item.latency_s for item in driver.outcomes[-200:] if item.latency_s is not None
         )
         refused = sum(1 for item in driver.outcomes if item.end_s is not None and not item.answered)
         line = (
-            f"{max(0.0, driver.now()):6.1f} s  {len(driver.outcomes)} sent  "
+            f"{max(0.0, driver.now()):6.1f}{until} s  {len(driver.outcomes)} sent  "
             f"{driver.in_flight} in flight  {refused} failed"
         )
         if recent:

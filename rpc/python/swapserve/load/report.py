@@ -84,6 +84,7 @@ def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dic
         "cold": sum(1 for item in done if item.cold),
         "ended": dict(Counter(item.reason for item in done)),
         "refused": dict(Counter(item.reason for item in run.outcomes if not item.answered)),
+        "cut": run.cut,
         "duration_s": duration_s,
         "end_s": run.seconds,
         "latency_s": spread([item.latency_s for item in done if item.latency_s is not None]),
@@ -164,6 +165,8 @@ def describe(summary: Dict[str, Any]) -> str:
     ]
     for reason, count in sorted(summary["refused"].items()):
         lines.append(f"  {count} ended with {reason}")
+    if summary["cut"]:
+        lines.append(f"  {summary['cut']} more were on their way when it was interrupted")
     lines.append(f"{'ms':>14} " + "".join(f"{name:>10}" for name in ["mean", *SHARES, "max"]))
     for name, key in (
         ("latency", "latency_s"), ("first token", "first_token_s"),
