@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,33 +58,44 @@ def make_arrivals(
 
 
 def run_live(config: Path, arrivals: Path, folder: Path, reuse: bool = False) -> Ran:
-    """Every page of the pool is touched first; the models are absent when it begins. REUSE takes the
-    run that is in FOLDER, if there is one."""
+    """On a server of its own. REUSE takes the run that is in FOLDER, if there is one."""
     if reuse and (folder / "summary.json").exists():
-        return _read(folder)
+        return read(folder)
     group = json.loads(config.read_text(encoding="utf-8")).get("group", {})
     with Server(config, group.get("tp", 1) * group.get("pp", 1)) as server:
-        with server.client() as client:
-            for name in model_names(config):
-                client.load(name)
-            for name in model_names(config):
-                client.drop(name)
-            time.sleep(0.3)
-        _run([sys.executable, "-m", "swapserve.load", "--quiet", "--arrivals", arrivals,
-              "--endpoint", server.endpoint, "--out", folder])  # fmt: skip
+        empty(server, model_names(config))
+        ran = ask(server, arrivals, folder)
         if server.drain() != 0:
             raise RuntimeError(f"the server ended with {server.exit_code}:\n{server.tail()}")
-    return _read(folder)
+    return ran
+
+
+def empty(server: Server, names: Sequence[str]) -> None:
+    """Every page of the pool is touched; then the models NAMES are absent."""
+    with server.client() as client:
+        for name in names:
+            client.load(name)
+        for name in names:
+            client.drop(name)
+        time.sleep(0.3)
+
+
+def ask(server: Server, arrivals: Path, folder: Path) -> Ran:
+    """ARRIVALS, from a program of their own."""
+    _run([sys.executable, "-m", "swapserve.load", "--quiet", "--arrivals", arrivals,
+          "--endpoint", server.endpoint, "--out", folder])  # fmt: skip
+    return read(folder)
 
 
 def run_simulated(config: Path, arrivals: Path, folder: Path) -> Ran:
     program = default_build() / "engine" / "swapsim" / "swapsim"
     _run([program, "--quiet", "--config", config, "--arrivals", arrivals, "--out", folder])
-    return _read(folder)
+    return read(folder)
 
 
 def _run(command: list[Any]) -> None:
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "rpc" / "python")}
+    places = [str(ROOT / "rpc" / "python"), os.environ.get("PYTHONPATH", "")]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     done = subprocess.run(
         [str(part) for part in command], env=environ, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
@@ -93,7 +104,8 @@ def _run(command: list[Any]) -> None:
         raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}")
 
 
-def _read(folder: Path) -> Ran:
+def read(folder: Path) -> Ran:
+    """The results of either that are in FOLDER."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     with (folder / "requests.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["reason"] in ("length", "stop", "eos")]

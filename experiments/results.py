@@ -6,10 +6,13 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def machine() -> dict[str, Any]:
@@ -25,6 +28,23 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(pages / 2**30, 1),
         "kernel": platform.release(),
     }
+
+
+def commit() -> str:
+    """What runs: this checkout's commit, `-dirty` where anything but results differs from it; where
+    programs were packed ($SWAPSERVE_COMMIT), the one they were built from."""
+    if "SWAPSERVE_COMMIT" in os.environ:
+        return os.environ["SWAPSERVE_COMMIT"]
+    git = ["git", "-C", str(ROOT)]
+    try:
+        found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+        code = [".", ":!experiments/*/results", ":!*.md", ":!*.png"]
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *code], capture_output=True)
+    except OSError:
+        return "unknown"
+    if found.returncode != 0:
+        return "unknown"
+    return found.stdout.strip() + ("-dirty" if changed.returncode else "")
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ ss_experiment(drops LABELS mpi COMMAND hiding/run.py --small --parts drops)
 ss_experiment(hiding LABELS mpi timing COMMAND hiding/run.py --small --parts cold busy)
 # Nothing in it is judged by a time alone: only by the order of what was measured side by side.
 ss_experiment(swap_scaling LABELS mpi timing COMMAND swap-scaling/run.py --small)
+ss_experiment(workloads LABELS mpi timing COMMAND workloads/run.py --small)
 ss_experiment(ablation COMMAND ablation/run.py --small)
 ss_experiment(computron COMMAND computron/run.py --seeds 0)
 ss_experiment(profile LABELS mpi timing COMMAND profile/check.py)

@@ -1,0 +1,111 @@
+"""Until it breaks: SLO attainment against the rate, the burstiness and the SLO, in the manner of
+AlpaServe (Li et al., arXiv 2302.11665), which changes one of them at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cases import COMPUTRON, H200, LRU, RESIDENT, SWAP_AWARE, Case
+
+from experiments.simulation import Result, Run, simulate_all
+
+HELD = 0.99
+SCALE = 2.0  # an SLO in unloaded cold latencies: the load at line rate, and the steps
+WARM_S = 2.0  # what comes earlier, while the pool is first filled, is not counted
+VARIANTS = [COMPUTRON, LRU, SWAP_AWARE, RESIDENT]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A workload; at FACTOR times its rates the other two sweeps are made."""
+
+    case: Case
+    factor: float
+
+
+BASES = [
+    Base(Case((10, 1, 1), 1.0), 4.0),
+    Base(Case((1, 1, 1, 1, 1, 1), 1.0), 4.0),
+    Base(Case((10, 10, 1, 1, 1, 1), 1.0), 4.0),
+]
+RATES = [round(2 ** (i / 2), 2) for i in range(24)]  # of all models together: to 2,896 a second
+CVS = [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]
+SCALES = [round(2 ** (i / 4), 3) for i in range(17)]  # to 16
+
+
+@dataclass(frozen=True)
+class Effort:
+    seeds: int
+    seconds: float
+
+
+def _in_time(results: Sequence[Result], cold_s: float, scale: float) -> tuple[int, float]:
+    """Requests, and the share of all of them that were answered within SCALE cold latencies."""
+    count = good = 0
+    for result in results:
+        late = np.array([at for at, _ in result.arrivals]) >= WARM_S
+        count += int(late.sum()) + result.refused
+        good += int((np.array(result.latencies)[late] <= scale * cold_s).sum())
+    return count, good / count if count else 1.0
+
+
+def cold_latency(program: Path, case: Case) -> float:
+    """Of a request to an absent model when nothing else is going on."""
+    run = Run(H200.config(case, LRU), case.workload(5.0), 1, ("--bound",))
+    bound = next(simulate_all(program, [run])).summary["bound"]
+    return float(bound["load_mean_s"] + bound["warm_mean_s"])
+
+
+def points(base: Base) -> Iterator[tuple[str, float, Case, float]]:
+    """What is changed, to what, and the case and factor of the rates that it gives."""
+    for rate in RATES:
+        yield "rate", rate, base.case, rate / sum(base.case.rates)
+    for cv in CVS:
+        yield "cv", cv, replace(base.case, cv=cv), base.factor
+    yield "slo", 0.0, base.case, base.factor
+
+
+def measure(program: Path, effort: Effort, bases: Sequence[Base] = tuple(BASES),
+            workers: int = 1) -> list[dict[str, Any]]:  # fmt: skip
+    keys = [(base, variant, point) for base in bases for variant in VARIANTS
+            for point in points(base)]  # fmt: skip
+    found = simulate_all(
+        program,
+        (
+            Run(H200.config(case, variant), case.workload(effort.seconds), seed,
+                ("--rate", str(factor)))  # fmt: skip
+            for _, variant, (_, _, case, factor) in keys
+            for seed in range(1, effort.seeds + 1)
+        ),
+        workers,
+    )
+    cold = {base: cold_latency(program, base.case) for base in bases}
+    rows: list[dict[str, Any]] = []
+    for base, variant, (what, x, _, _) in keys:
+        results = [next(found) for _ in range(effort.seeds)]
+        key = {"base": base.case.name, "what": what, "variant": variant}
+        for scale in SCALES if what == "slo" else [SCALE]:
+            count, share = _in_time(results, cold[base], scale)
+            at = scale if what == "slo" else x
+            rows.append({**key, "x": at, "requests": count, "attainment": share})
+    return rows
+
+
+def curve(rows: Sequence[dict[str, Any]], base: Base, what: str, variant: str) -> list[tuple[float, float]]:
+    key = (base.case.name, what, variant)
+    return [(row["x"], row["attainment"]) for row in rows
+            if (row["base"], row["what"], row["variant"]) == key]  # fmt: skip
+
+
+def held(rows: Sequence[dict[str, Any]], base: Base, variant: str) -> float:
+    """The largest rate up to which all attain HELD, requests a second; 0: none."""
+    best = 0.0
+    for rate, share in curve(rows, base, "rate", variant):
+        if share < HELD:
+            break
+        best = rate
+    return best
