@@ -30,6 +30,7 @@ SHAPES = {
     "opt-1.3b": (2048, 2048, 8192),
     "opt-13b": (5120, 5120, 20480),
 }
+LAYERS = {"opt-125m": 12, "opt-350m": 24, "opt-1.3b": 24, "opt-13b": 40}
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -102,9 +103,11 @@ def fit_link(rows: Rows) -> Figures:
     }
 
 
-def fit_steps(few: Rows, more: Rows, activation_bytes: int) -> Figures:
+def fit_steps(few: Rows, more: Rows, activation_bytes: int, full_s: float | None) -> Figures:
     """From steps of the same shape with few layers and with more, on one rank: what they differ by
-    is layers, the rest belongs to the step. Weights are read at the rate of products of one row."""
+    is layers, the rest belongs to the step. Weights are read at the rate of products of one row.
+    FULL_S: decode of one row through all layers, where that was measured; then it says what a layer
+    takes."""
     hidden, embedding, ffn = SHAPES[str(more[0]["model"])]
     products = 4 * hidden**2 + 2 * hidden * ffn  # elements of a layer
     layers = [value(rows, "layers of stage 0") for rows in (few, more)]
@@ -118,15 +121,19 @@ def fit_steps(few: Rows, more: Rows, activation_bytes: int) -> Figures:
     one, many = "decode, batch 1, context 512", "decode, batch 32, context 512"
     kv_bytes = CONTEXT * 2 * hidden * activation_bytes
     context = (per_layer(many) - per_layer(one)) / (31 * kv_bytes)
-    overhead = per_layer(one) - WEIGHT_BYTES * products * per_byte - kv_bytes * context
-    prefill = per_layer("prefill 8 x 512") - overhead - 8 * kv_bytes * context
+    layer = per_layer(one)
+    if full_s is not None:
+        layer = (full_s - value(few, one)) / (LAYERS[str(few[0]["model"])] - layers[0])
+    overhead = layer - WEIGHT_BYTES * products * per_byte - kv_bytes * context
+    in_prefill = overhead - layer + per_layer(one)  # of layers as few as these
+    prefill = per_layer("prefill 8 x 512") - in_prefill - 8 * kv_bytes * context
     head = WEIGHT_BYTES * VOCABULARY * embedding * per_byte
     return {
         "compute.memory_bandwidth": 1 / per_byte,
         "compute.context_bandwidth": 1 / context,
         "compute.flops": 2.0 * 8 * PROMPT * products / prefill,
         "compute.layer_overhead": max(0.0, overhead),
-        "compute.step_overhead": max(0.0, value(more, one) - layers[1] * per_layer(one) - head),
+        "compute.step_overhead": max(0.0, value(few, one) - layers[0] * layer - head),
     }
 
 
@@ -163,7 +170,9 @@ def fit_edges(one: Rows, stages: Rows, messages: Rows, step_overhead: float) -> 
 
 def fit(rows: Mapping[str, Rows], activation_bytes: int) -> Figures:
     """All that ROWS (by the names of measure.read()) tell."""
-    found = fit_link(rows["link"]) | fit_steps(rows["1x1-few"], rows["1x1-more"], activation_bytes)
+    full_s = rows["busy-1x1"][0]["gap_alone_p50_s"] if "busy-1x1" in rows else None
+    found = fit_link(rows["link"])
+    found |= fit_steps(rows["1x1-few"], rows["1x1-more"], activation_bytes, full_s)
     if "tp" in rows:
         found |= fit_sums(rows["tp"], found)
     if "pp" in rows:

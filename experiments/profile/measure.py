@@ -102,9 +102,10 @@ def measure(machine: Machine, folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What measure() left in FOLDER, by name without "profile-"."""
+    """What measure() left in FOLDER, by name without "profile-"; and "busy-1x1" of `tests/gpu.sh run`,
+    decode of the whole model, where it is."""
     found = {}
-    for path in sorted(folder.glob("profile-*.json")):
+    for path in [*sorted(folder.glob("profile-*.json")), *folder.glob("busy-1x1.json")]:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows = content["rows"] if isinstance(content, dict) else content
         found[path.stem.removeprefix("profile-")] = rows
