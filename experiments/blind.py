@@ -92,10 +92,12 @@ def waits(case: Case, arrivals: Sequence[tuple[float, str]], keep: float) -> flo
             rates = np.array([[high if state else low for state in states]])
             total += chance * float(least_wait(rates, keep, room)[0])
         return total * until
-    if "zipf" in stream:
-        shares = np.arange(1, case.models + 1, dtype=float) ** -stream["zipf"]["skew"]
-        rates = stream["zipf"]["rate"] * shares / shares.sum()
-        return float(least_wait(rates[None, :], keep, room)[0]) * until
+    if "zipf" in stream or "trace" in stream:
+        skew = stream["zipf" if "zipf" in stream else "trace"].get("skew", 0.0)
+        shares = np.arange(1, case.models + 1, dtype=float) ** -skew
+        each = float(least_wait(shares[None, :] / shares.sum(), keep, room)[0])
+        # Of a trace the scheduler may know all times; for which models they are, it cannot.
+        return each * (stream["zipf"]["rate"] * until if "zipf" in stream else len(arrivals))
     edges = np.union1d(np.arange(0, until, STEP_S), [at for at, _ in arrivals])
     edges = np.append(edges[edges < until], until)
     masses = np.empty((len(edges) - 1, case.models))

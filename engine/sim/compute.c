@@ -164,7 +164,8 @@ static void report_tokens(struct ss_sim_group *group, const struct ss_sim_stage 
         ss_sim_report(group, ss_sim_rank_of(group, stage->index, 0), &report);
 }
 
-/* Activations go to the next stage, or tokens to the first. An edge carries them in order. */
+/* Activations go to the next stage, or tokens to the first, unless that is the last. An edge carries
+ * them in order. */
 static void hand_on(struct ss_sim_group *group, struct ss_sim_stage *stage,
                     const struct ss_sim_entry *taken)
 {
@@ -174,7 +175,7 @@ static void hand_on(struct ss_sim_group *group, struct ss_sim_stage *stage,
     if (!last && costs->models)
         from_ns += (uint64_t)(taken->rows * costs->models[taken->entry.model].edge_row_ns);
     stage->edge_free_ns = from_ns;
-    ss_sim_at(group, from_ns + costs->edge_ns,
+    ss_sim_at(group, from_ns + (group->pp > 1 ? costs->edge_ns : 0),
               (struct ss_sim_event){.kind = last ? SS_SIM_TOKENS_AT_FIRST : SS_SIM_INPUT_AT_STAGE,
                                     .a = stage->index + 1,
                                     .number = taken->entry.number});

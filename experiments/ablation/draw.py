@@ -20,7 +20,7 @@ def means(cells: Sequence[Cell], path: Path) -> None:
     """Means as shares of Computron's, a line a row."""
     rows = by_row(cells)
     figure, panels = plt.subplots(
-        1, len(PROFILES), figsize=(9.2, 5.4), sharey=True, layout="constrained"
+        1, len(PROFILES), figsize=(9.2, 6.0), sharey=True, layout="constrained"
     )
     for axes, profile in zip(panels, PROFILES, strict=True):
         of = {name: row for (p, name), row in rows.items() if p == profile}
@@ -49,7 +49,7 @@ def means(cells: Sequence[Cell], path: Path) -> None:
 def attainment(curves: Sequence[Curve], path: Path) -> None:
     names = sorted({(curve.profile, curve.row) for curve in curves})
     figure, panels = plt.subplots(
-        2, (len(names) + 1) // 2, figsize=(8.4, 5.4), layout="constrained"
+        2, (len(names) + 1) // 2, figsize=(11.5, 5.4), layout="constrained"
     )
     for axes, name in zip(panels.flat, names, strict=False):
         for index, curve in enumerate(c for c in curves if (c.profile, c.row) == name):

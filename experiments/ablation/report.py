@@ -18,30 +18,59 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}" if seconds >= 0.1 else f"{seconds * 1e3:.1f}"
 
 
-def table(cells: Sequence[Cell]) -> str:
+MAIN = {"computron": "Computron", "lru": "lru", "swap_aware": "swap_aware"}
+HEAD = [
+    "# Every row",
+    "",
+    "Latencies in milliseconds; the first token's is the mean. Requests answered a second; loads and",
+    "GB loaded are of a run's mean; in time: within five times the unloaded cold latency. The bounds",
+    "are of the mean: of any scheduler, and of those that do not know the future; behind swap_aware's",
+    "mean stands its distance to the first. `results.csv` has all columns of all variants.",
+    "",
+    "| profile, row | | mean | p50 | p99 | p99.9 | first token | requests/s | loads | GB | in time "
+    "| bounds |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|",
+]
+
+
+def line_of(variant: str, cell: Cell, title: str) -> str:
+    times = [milliseconds(t) for t in (cell.mean, cell.p50, cell.p99, cell.p999, cell.first_mean)]
+    bounds = ""
+    if variant == "swap_aware":
+        times[0] += f" ({cell.mean / cell.bound:.2f})"
+        bounds = f"{milliseconds(cell.bound)}, {milliseconds(cell.blind)}"
+    return (
+        f"| {title} | {MAIN[variant]} | {' | '.join(times)} | {cell.throughput:.2f} "
+        f"| {cell.loads:.0f} | {cell.load_bytes / 1e9:.0f} | {cell.slo:.1%} | {bounds} |"
+    )
+
+
+def alone(rows: Rows) -> list[str]:
+    """Each rule of swap_aware by itself."""
     lines = [
-        "# Every row",
         "",
-        "Mean/p99 latency in milliseconds; then swap_aware's mean and p99 as shares of lru's, its mean",
-        "as a share of Computron's, the bounds of the mean (of any scheduler; of those that do not",
-        "know the future), and its distance to the first. Loads a run; share in time. All columns of",
-        "all variants are in `results.csv`.",
+        "## Each rule alone",
         "",
-        "| profile, row | Computron | lru | swap_aware | of lru | p99 of lru | of Computron | bound "
-        "| blind | distance | loads: lru, ours | in time: Computron, lru, ours |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "Mean/p99 latency in milliseconds; lru is none of the rules, swap_aware all.",
+        "",
+        f"| profile, row | lru | {' | '.join(FEATURES)} | swap_aware |",
+        "|---|" + "---|" * (len(FEATURES) + 2),
     ]
-    for (profile, name), row in by_row(cells).items():
-        ours, lru, theirs = row["swap_aware"], row["lru"], row["computron"]
-        times = [f"{milliseconds(c.mean)}/{milliseconds(c.p99)}" for c in (theirs, lru, ours)]
-        lines.append(
-            f"| {profile}, {name} | {' | '.join(times)} | {ours.mean / lru.mean:.2f} "
-            f"| {ours.p99 / lru.p99:.2f} | {ours.mean / theirs.mean:.2f} "
-            f"| {milliseconds(ours.bound)} | {milliseconds(ours.blind)} "
-            f"| {ours.mean / ours.bound:.2f} | {lru.loads:.0f}, {ours.loads:.0f} "
-            f"| {theirs.slo:.1%}, {lru.slo:.1%}, {ours.slo:.1%} |"
-        )
-    return "\n".join(lines) + "\n"
+    variants = ["lru", *(f"only {feature}" for feature in FEATURES), "swap_aware"]
+    for (profile, name), row in rows.items():
+        times = [f"{milliseconds(row[v].mean)}/{milliseconds(row[v].p99)}" for v in variants]
+        lines.append(f"| {profile}, {name} | {' | '.join(times)} |")
+    return lines
+
+
+def table(cells: Sequence[Cell]) -> str:
+    lines, rows = list(HEAD), by_row(cells)
+    for (profile, name), row in rows.items():
+        title = f"{profile}, {name}"
+        for variant in MAIN:
+            lines.append(line_of(variant, row[variant], title))
+            title = ""
+    return "\n".join([*lines, *alone(rows)]) + "\n"
 
 
 def geometric(values: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 """The rows: which models on which pool, and who asks for what, when.
 
 All are the OPT-13B shape on 4 GPUs, (2,2), where no other is named, and 6.25 GiB of pool a model and
-rank, besides what is for the KV cache.
+rank of four, besides what is for the KV cache.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROFILES = {"H200": "h200-x4", "A100": "a100-x4"}
 # The A100's profile loses 200 us a copy: larger ones lose less.
 DEVICES: dict[str, dict[str, Any]] = {"H200": {}, "A100": {"piece": "64MiB"}}
-GIB_OF_MODEL = {"opt-13b": 6.25, "opt-6.7b": 3.25}
-GIB_OF_WEIGHTS = {"opt-13b": 24.4 / 4, "opt-6.7b": 12.8 / 4}  # a rank's mean share
+GIB_OF_MODEL = {"opt-13b": 25.0, "opt-6.7b": 13.0}  # of pool, over all ranks
+GIB_OF_WEIGHTS = {"opt-13b": 24.4, "opt-6.7b": 12.8}
+AZURE = ROOT / "configs" / "workloads" / "azure-sample.csv"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ class Row:
     duration: str = "30s"
     lengths: dict[str, Any] = field(default_factory=dict)
     kv: float = 0.5  # GiB of pool for the KV cache, on each rank
+    tp: int = 2
+    pp: int = 2
+
+    def pool(self, places: int) -> float:
+        """GiB on each rank, for so many models."""
+        return places * GIB_OF_MODEL[self.shape] / (self.tp * self.pp) + self.kv
 
     def config(self, profile: str, variant: dict[str, Any]) -> dict[str, Any]:
         """A server's config; the variant's keys go on top."""
@@ -43,10 +50,9 @@ class Row:
             emulate["models"] = limits["loads_in_flight"] = self.room
             device = {"piece": "20MiB"}
             places += 1
-        pool = places * GIB_OF_MODEL[self.shape] + self.kv
         return {
-            "group": {"tp": 2, "pp": 2},
-            "device": {"kind": "cuda", "pool": f"{pool}GiB", **device},
+            "group": {"tp": self.tp, "pp": self.pp},
+            "device": {"kind": "cuda", "pool": f"{self.pool(places)}GiB", **device},
             "profile": str(ROOT / "configs" / "profiles" / f"{PROFILES[profile]}.yaml"),
             "limits": limits,
             "models": [
@@ -66,9 +72,9 @@ class Row:
 
     def known(self) -> Case:
         """For the bound of schedulers that cannot foresee arrivals."""
-        pool = self.room * GIB_OF_MODEL[self.shape] + self.kv
+        weights = GIB_OF_WEIGHTS[self.shape] / (self.tp * self.pp)
         seconds = float(self.duration.removesuffix("s"))
-        return Case(self.streams, seconds, self.models, pool / GIB_OF_WEIGHTS[self.shape])
+        return Case(self.streams, seconds, self.models, self.pool(self.room) / weights)
 
 
 def gamma(rates: list[float], cv: float) -> list[dict[str, Any]]:
@@ -100,10 +106,6 @@ def computron() -> list[Row]:
 
 
 def others() -> list[Row]:
-    lengths = {
-        "prompt": {"median": 128, "sigma": 1.0, "max": 1024},
-        "output": {"median": 24, "sigma": 1.0, "max": 256},
-    }
     return [
         Row(
             "Zipf over 50 models, room for 10",
@@ -131,6 +133,26 @@ def others() -> list[Row]:
             duration="60s",
         ),
         Row(
+            "(1,1): 3 models, room for 2, rates (0.4,0.4,0.4), CV 1",
+            "more",
+            3,
+            2,
+            gamma([0.4, 0.4, 0.4], 1.0),
+            duration="60s",
+            tp=1,
+            pp=1,
+        ),
+    ]
+
+
+def long_answers() -> list[Row]:
+    """Prompts and answers of all lengths."""
+    lengths = {
+        "prompt": {"median": 128, "sigma": 1.0, "max": 1024},
+        "output": {"median": 24, "sigma": 1.0, "max": 256},
+    }
+    return [
+        Row(
             "mixed lengths, 6 models, room for 4",
             "more",
             6,
@@ -141,10 +163,35 @@ def others() -> list[Row]:
             lengths=lengths,
             kv=3,
         ),
+        Row(
+            "overload for 5 s of 60, 6 models, room for 4",
+            "more",
+            6,
+            4,
+            [
+                {"zipf": {"rate": 1.5, "skew": 0.5}},
+                {"zipf": {"rate": 40, "skew": 0.5}, "from": "20s", "until": "25s"},
+            ],
+            context=1536,
+            duration="60s",
+            lengths=lengths,
+            kv=3,
+        ),
+        Row(
+            "Azure trace (sample), 6 models, room for 4",
+            "more",
+            6,
+            4,
+            [{"trace": {"csv": str(AZURE), "skew": 0.5}}],
+            context=1536,
+            duration="60s",
+            lengths={"prompt": {"max": 1280}},
+            kv=3,
+        ),
     ]
 
 
-ROWS = [*computron(), *others()]
+ROWS = [*computron(), *others(), *long_answers()]
 
 FEATURES = ["price", "partial", "stay", "prefetch", "patience"]
 COMPUTRON: dict[str, Any] = {

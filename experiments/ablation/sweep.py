@@ -12,7 +12,12 @@ from experiments.simulation import Run, simulate_all
 
 HELD = 0.99
 FACTORS = [round(0.1 * 2 ** (i / 2), 4) for i in range(14)]  # of the row's own rates: to 9
-SWEPT = ["6 models, rates (10,10,1,1,1,1), CV 1", "Zipf over 50 models, room for 10"]
+SWEPT = [
+    "3 models, rates (10,10,1), CV 1",
+    "6 models, rates (1,1,1,1,1,1), CV 4",
+    "6 models, rates (10,10,1,1,1,1), CV 1",
+    "Zipf over 50 models, room for 10",
+]
 COMPARED = ["computron", "lru", "swap_aware"]
 
 

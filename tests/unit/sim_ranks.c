@@ -165,6 +165,24 @@ Test(sim_ranks, a_step_takes_what_its_cost_says)
                  10000000 + 2 * stage_ns + 7000 + 4 * 500);
 }
 
+Test(sim_ranks, tokens_stay_where_the_last_stage_is_the_first)
+{
+    bench_set(&bench, 1, 1);
+    bench.options.costs.edge_ns = 7000;
+    bench.chunks[0].fixed_ns = 50000;
+    bench_open(&bench);
+    load_all();
+    uint64_t first = bench_batch(&bench, 0);
+    struct ss_batch_sequence again = {
+        .request = 100, .flags = SS_SEQUENCE_SAMPLE, .position = 4, .count = 1};
+    uint64_t second = bench_send(
+        &bench,
+        (struct ss_entry){.kind = SS_ENTRY_BATCH, .sequence_count = 1, .sequences = &again});
+    bench_run_until(&bench, 2 * END);
+    uint64_t ends_ns = bench_when(&bench, SS_REPORT_DONE, first, 0);
+    comes(SS_REPORT_DONE, second, 0, ends_ns + 50000, 0);
+}
+
 Test(sim_ranks, compute_and_load_are_counted_where_they_overlap)
 {
     struct ss_sim_rank_times times;
