@@ -5,7 +5,7 @@
 #     experiments/swap-scaling/gpu.sh run FOLDER RESULTS [options of run.py]    there
 #
 # PYTHON is the version there (3.12), for the two modules of the client. A run begins nothing that
-# would end after 450 s; what is missing then, another run into the same RESULTS adds.
+# would end after 300 s; what is missing then, another run into the same RESULTS adds.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -35,8 +35,11 @@ run() { # run FOLDER RESULTS [options]
     SWAPSERVE_COMMIT=$(cat "$packed/commit")
     export SWAPSERVE_COMMIT PYTHONDONTWRITEBYTECODE=1 OMPI_MCA_rmaps_base_oversubscribe=1 NCCL_NVLS_ENABLE=0
     [ $# -gt 0 ] || set -- --device cuda --torch python3
+    # Huge pages for the arena, where we may: servers then start in a third of the time.
+    local huge=/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/shmem_enabled
+    [ ! -w "$huge" ] || echo advise >"$huge" || true
     nvidia-smi --query-gpu=name,driver_version,pcie.link.gen.max --format=csv || true
-    python3 "$here/run.py" --seconds 450 --resume --out "$results" "$@" 2>&1 | tee -a "$results/log"
+    python3 "$here/run.py" --seconds 300 --resume --out "$results" "$@" 2>&1 | tee -a "$results/log"
 }
 
 if [ "${1:-}" = pack ] && [ $# -ge 3 ]; then
