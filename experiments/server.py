@@ -54,6 +54,7 @@ class Server:
     endpoint  where it listens; default: a socket file of its own, so that no port can be taken
     log       where its output goes; default: a file that is gone after the `with` block
     environ   added to its environment
+    arguments added to its command line
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Server:
         endpoint: str | None = None,
         log: str | os.PathLike[str] | None = None,
         environ: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
         start_seconds: float = START_SECONDS,
     ) -> None:
         self.build_dir = Path(build_dir).resolve() if build_dir else default_build()
@@ -82,7 +84,7 @@ class Server:
         # Two mpiruns that start at once can fail over the folder that they share by default.
         own = {"OMPI_MCA_orte_tmpdir_base": str(self._folder)}
         self._environ = {**os.environ, **MPI, **own, **(environ or {})}
-        self._command = self._make_command(config, trace)
+        self._command = [*self._make_command(config, trace), *arguments]
 
     def _make_command(
         self,

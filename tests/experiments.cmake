@@ -11,7 +11,7 @@ function(ss_experiment name)
     "SWAPSERVE_BUILD=${PROJECT_BINARY_DIR};PYTHONPATH=${PROJECT_SOURCE_DIR}/rpc/python:${PROJECT_SOURCE_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
 
-ss_experiment(exact_swapping LABELS mpi COMMAND exact-swapping/run.py --requests 120)
+ss_experiment(exact_swapping LABELS mpi COMMAND exact-swapping/run.py --requests 120 --replay)
 ss_experiment(drops LABELS mpi COMMAND hiding/run.py --small --parts drops)
 ss_experiment(hiding LABELS mpi timing COMMAND hiding/run.py --small --parts cold busy)
 # Nothing in it is judged by a time alone: only by the order of what was measured side by side.

@@ -5,6 +5,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/serve/live_internal.h"
+#include "engine/serve/record.h"
 
 static const struct ss_opening *find_opening(void *user, uint64_t request)
 {
@@ -37,6 +38,8 @@ static void send_entry(struct ss_live *live, const struct ss_entry *entry)
         ss_live_fail(live);
         return;
     }
+    if (live->options.record)
+        ss_record_entry(live->options.record, live->message, bytes);
     live->last_entry = entry->number;
     if (entry->kind == SS_ENTRY_LOAD)
         ss_hiding_load_sent(live->hiding, entry->number, ss_now_ns());

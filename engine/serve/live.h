@@ -18,6 +18,7 @@
 #define SS_HOST_BYTES 64
 
 struct ss_live;
+struct ss_record;
 
 struct ss_live_options {
     const struct ss_catalog *catalog;
@@ -25,6 +26,7 @@ struct ss_live_options {
     struct ss_tokenizer *const *tokenizers; /* per model; null for one without */
     const char *device;                     /* description, for status */
     const char *hosts;                      /* [rank][SS_HOST_BYTES], for status */
+    struct ss_record *record;               /* of entries; null: none */
 };
 
 /* Makes the controller and the server, and binds its endpoints: a bad one fails here. */

@@ -39,7 +39,7 @@ static const char doc[] =
     "\nExit status: 0 after a drain, 1 after a failure, 2 for a config that cannot be served.";
 
 struct arguments {
-    const char *config, *trace, *endpoint;
+    const char *config, *trace, *record, *endpoint;
     bool check;
 };
 
@@ -49,6 +49,8 @@ static const struct argp_option options[] = {
     {"check", 'k', 0, 0, "Check the configuration and its models, print the plan, start nothing",
      0},
     {"trace", 't', "FILE", 0, "Write a trace for Perfetto at the end, in place of the config's", 0},
+    {"record", 'r', "FILE", 0,
+     "Record all entries, and a hash of each batch's logits in FILE.logits, for a replay", 0},
     {"endpoint", 'e', "ENDPOINT", 0,
      "Listen there alone (tcp://HOST:PORT or ipc://PATH), in place of the config's endpoints", 0},
     {0},
@@ -66,6 +68,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case 't':
         arguments->trace = text;
+        return 0;
+    case 'r':
+        arguments->record = text;
         return 0;
     case 'e':
         arguments->endpoint = text;
@@ -183,12 +188,13 @@ static int serve(const struct ss_member_options *group, uint64_t begun_ns)
 }
 
 static int start(const struct ss_config *config, struct ss_catalog *catalog,
-                 struct ss_tokenizer *const *tokenizers)
+                 struct ss_tokenizer *const *tokenizers, const char *record)
 {
     const struct ss_link_options link = {.message_bytes_max = ss_catalog_message_bytes_max(catalog),
                                          .credits = LINK_CREDITS,
                                          .queue_max = LINK_QUEUE_MAX};
-    struct ss_member_options member = {.catalog = catalog, .tokenizers = tokenizers, .wish = wish};
+    struct ss_member_options member = {
+        .catalog = catalog, .tokenizers = tokenizers, .record = record, .wish = wish};
     uint64_t begun_ns = ss_now_ns();
     int wanted = config->group.tp * config->group.pp, code = EXIT_CONFIG;
     if (ss_link_open_mpi(&link, &member.link)) {
@@ -275,7 +281,7 @@ int main(int argc, char **argv)
         code = EXIT_SUCCESS;
     } else {
         set_log_level(config->log_level);
-        code = start(config, catalog, tokenizers);
+        code = start(config, catalog, tokenizers, arguments.record);
     }
     ss_tokenizers_close(tokenizers, catalog);
     ss_catalog_close(catalog);

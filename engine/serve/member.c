@@ -1,5 +1,6 @@
 #include "engine/serve/member.h"
 
+#include <limits.h>
 #include <unistd.h>
 
 #include "engine/base/assert.h"
@@ -8,6 +9,7 @@
 #include "engine/base/memory.h"
 #include "engine/serve/live.h"
 #include "engine/serve/node.h"
+#include "engine/serve/record.h"
 
 #define FLUSH_NS (2 * SS_NS_PER_S)
 
@@ -17,6 +19,7 @@ struct ss_member {
     struct ss_rank *rank;
     struct ss_live *live; /* rank 0 */
     char *hosts;
+    struct ss_record *entries, *logits; /* rank 0; the last stage's first rank */
     bool asked;
 };
 
@@ -65,6 +68,38 @@ static enum ss_status gather_hosts(struct ss_member *member)
     return status ? status : link->table->all_gather(link, mine, sizeof mine, member->hosts);
 }
 
+static void record_logits(void *user, uint64_t number, uint32_t count, uint32_t vocab,
+                          const float *logits)
+{
+    struct ss_member *member = user;
+    ss_record_logits(member->logits, number, ss_record_hash(logits, count, vocab));
+}
+
+static enum ss_status open_records(struct ss_member *member)
+{
+    const struct ss_catalog *catalog = member->options.catalog;
+    int rank = member->options.link->rank;
+    char path[PATH_MAX];
+    enum ss_status status = SS_OK;
+    if (!member->options.record)
+        return SS_OK;
+    if (rank == 0)
+        status = ss_record_create(member->options.record, &member->entries);
+    if (!status && rank == (catalog->pp - 1) * catalog->tp)
+        status = ss_record_logits_path(member->options.record, path, sizeof path);
+    if (!status && rank == (catalog->pp - 1) * catalog->tp)
+        status = ss_record_create(path, &member->logits);
+    return ss_agree(member->options.link, status);
+}
+
+static enum ss_status close_records(struct ss_member *member)
+{
+    enum ss_status entries = ss_record_close(member->entries);
+    enum ss_status logits = ss_record_close(member->logits);
+    member->entries = member->logits = 0;
+    return entries ? entries : logits;
+}
+
 static enum ss_status open_live(struct ss_member *member)
 {
     enum ss_status status = gather_hosts(member);
@@ -73,6 +108,7 @@ static enum ss_status open_live(struct ss_member *member)
                                              .link = member->options.link,
                                              .tokenizers = member->options.tokenizers,
                                              .device = member->node.device->description,
+                                             .record = member->entries,
                                              .hosts = member->hosts};
         status = ss_live_create(&live, &member->live);
     }
@@ -91,7 +127,11 @@ static enum ss_status open_all(struct ss_member *member)
                                    .on_drain = link->rank == 0 ? on_drain : 0,
                                    .on_turn = on_turn,
                                    .user = member};
-    enum ss_status status = ss_node_open(catalog, link, &member->node);
+    enum ss_status status = open_records(member);
+    const struct ss_node_hooks hooks = {.on_logits = member->logits ? record_logits : 0,
+                                        .user = member};
+    if (!status)
+        status = ss_node_open(catalog, link, &hooks, &member->node);
     if (!status)
         status = open_live(member);
     if (status)
@@ -164,6 +204,8 @@ void ss_member_close(struct ss_member *member)
     ss_live_destroy(member->live);
     ss_rank_destroy(member->rank);
     ss_node_close(&member->node);
+    if (close_records(member))
+        SS_ERROR("%s", ss_status_message());
     ss_free(member->hosts);
     ss_free(member);
 }

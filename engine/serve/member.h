@@ -23,6 +23,7 @@ struct ss_member_options {
     const struct ss_catalog *catalog;
     struct ss_link *link;                    /* of as many ranks as the group has */
     struct ss_tokenizer *const *tokenizers;  /* rank 0: per model; null for one without */
+    const char *record;                      /* file for a record (record.h); null: none */
     enum ss_member_wish (*wish)(void *user); /* asked once per turn; null: it goes on */
     void *user;
 };

@@ -178,6 +178,22 @@ static enum ss_status lay_out_models(struct ss_node *node)
     return ss_agree(node->link, status);
 }
 
+static void on_report(void *user, const struct ss_report *report)
+{
+    struct ss_node *node = user;
+    if (node->hooks.on_report)
+        node->hooks.on_report(node->hooks.user, report);
+    else
+        ss_rank_post_report(&node->reporter, report);
+}
+
+static void on_logits(void *user, uint64_t number, uint32_t count, uint32_t vocab,
+                      const float *logits)
+{
+    struct ss_node *node = user;
+    node->hooks.on_logits(node->hooks.user, number, count, vocab, logits);
+}
+
 static struct ss_stage_options stage_options(struct ss_node *node)
 {
     const struct ss_config *config = node->catalog->config;
@@ -208,8 +224,9 @@ static struct ss_stage_options stage_options(struct ss_node *node)
         .models = node->models,
         .spill = config->arena.spill_bytes ? node->shards + spill : 0,
         .spill_bytes = config->arena.spill_bytes,
-        .report = ss_rank_post_report,
-        .user = &node->reporter,
+        .report = on_report,
+        .user = node,
+        .on_logits = node->hooks.on_logits ? on_logits : 0,
         .graphs = config->device.graphs,
         .trace = node->trace,
     };
@@ -308,7 +325,7 @@ static enum ss_status open_stage(struct ss_node *node)
 
 /* What can fail early comes first: filling may take minutes. */
 enum ss_status ss_node_open(const struct ss_catalog *catalog, struct ss_link *link,
-                            struct ss_node *node)
+                            const struct ss_node_hooks *hooks, struct ss_node *node)
 {
     static enum ss_status (*const steps[])(struct ss_node *) = {
         open_arena, lay_out_models, open_beside_reserving, open_stage, fill_shards};
@@ -317,6 +334,7 @@ enum ss_status ss_node_open(const struct ss_catalog *catalog, struct ss_link *li
     enum ss_status status = SS_OK;
     *node = (struct ss_node){.catalog = catalog,
                              .link = link,
+                             .hooks = hooks ? *hooks : (struct ss_node_hooks){0},
                              .stage = link->rank / catalog->tp,
                              .tp_rank = link->rank % catalog->tp};
     for (size_t i = 0; i < sizeof steps / sizeof *steps && !status; i++) {

@@ -14,9 +14,19 @@
 
 struct ss_arena;
 
+/* Who else hears of a rank's work; each may be null. As in struct ss_stage_options. */
+struct ss_node_hooks {
+    /* In place of posting reports to rank 0. */
+    void (*on_report)(void *user, const struct ss_report *report);
+    void (*on_logits)(void *user, uint64_t number, uint32_t count, uint32_t vocab,
+                      const float *logits);
+    void *user;
+};
+
 struct ss_node {
     const struct ss_catalog *catalog;
     struct ss_link *link;
+    struct ss_node_hooks hooks;
     int stage, tp_rank;
     struct ss_arena *arena;
     unsigned char *shards; /* this rank's part of the arena */
@@ -33,10 +43,10 @@ struct ss_node {
     struct ss_stage *executor;
 };
 
-/* All ranks of LINK call it. On failure NODE is empty again, and rank 0's message has every rank's.
- */
+/* All ranks of LINK call it; HOOKS may be null. On failure NODE is empty again, and rank 0's
+ * message has every rank's. */
 SS_MUST_CHECK enum ss_status ss_node_open(const struct ss_catalog *catalog, struct ss_link *link,
-                                          struct ss_node *node);
+                                          const struct ss_node_hooks *hooks, struct ss_node *node);
 void ss_node_close(struct ss_node *node);
 
 /* All ranks call it with their own STATUS. SS_OK only if all were; else each rank fails, and rank

@@ -1,4 +1,5 @@
-"""Does a swap ever change an answer? Each request under load, and again on an unloaded server.
+"""Does a swap ever change an answer? Each request under load, and again on an unloaded server; or,
+with --replay, every step under load, and the same step again with everything resident.
 
     PYTHONPATH=rpc/python:. .venv/bin/python experiments/exact-swapping/run.py
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,27 +20,25 @@ from pathlib import Path
 from typing import Any
 
 from experiments import results, traces
-from experiments.server import ROOT, Server, ServerError
+from experiments.server import MPI, ROOT, Server, ServerError, default_build
 from mix import Request, make
 from swapserve import AsyncClient, Client, Error, Status
 
 GOLDEN = ROOT / "tests" / "golden"
-TP, PP = 2, 2
 # In pages, pieces, slots and blocks that are small for the models, everything happens often:
 # loads of many pieces, compaction, sequences set aside.
+POOL_KIB = 7680  # of all ranks: 1.5 of the largest model
+PACED_LINK = {"bandwidth": "60MB/s", "latency": "20us"}
 LOADED = {
-    "device": {
-        "kind": "cpu",
-        "pool": "1920KiB",  # 1.5 of the largest model's part on a rank
-        "page": "4KiB",
-        "piece": "16KiB",
-        "link": {"bandwidth": "60MB/s", "latency": "20us"},
-    },
+    "device": {"page": "4KiB", "piece": "16KiB"},
     "arena": {"spill": "64KiB"},
     "limits": {"slots": 16, "batch": 6, "step_tokens": 64},
     "kv_block_tokens": 8,
 }
 UNLOADED = {"device": {"kind": "cpu", "pool": "64MiB"}}
+# Two ranks or fewer would be bound to a core each, with all their threads.
+UNBOUND = {"OMPI_MCA_hwloc_base_binding_policy": "none"}
+REPLAY_SECONDS = 300.0
 
 
 @dataclass
@@ -56,9 +57,19 @@ def models(folder: Path) -> dict[str, Path]:
     return {**{name: GOLDEN / "models" / name for name in names}, half.name: half}
 
 
-def config(kind: dict[str, Any], folders: dict[str, Path]) -> dict[str, Any]:
+def config(
+    kind: dict[str, Any], folders: dict[str, Path], options: argparse.Namespace
+) -> dict[str, Any]:
     listed = [{"name": name, "path": str(path)} for name, path in folders.items()]
-    return {"group": {"tp": TP, "pp": PP}, **kind, "models": listed}
+    return {"group": {"tp": options.tp, "pp": options.pp}, **kind, "models": listed}
+
+
+def loaded_config(folders: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
+    device: dict[str, Any] = {"kind": options.device, **LOADED["device"]}
+    device["pool"] = f"{POOL_KIB // (options.tp * options.pp)}KiB"
+    if options.device == "cpu":
+        device["link"] = PACED_LINK
+    return config({**LOADED, "device": device}, folders, options)
 
 
 async def _ask(client: AsyncClient, request: Request, start: float) -> Answer:
@@ -104,15 +115,30 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--rate", type=float, default=100, help="requests in a second")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--tp", type=int, default=2)
+    parser.add_argument("--pp", type=int, default=2)
+    parser.add_argument("--replay", action="store_true",
+                        help="compare the bits of every step's logits; always so on cuda, where an "
+                        "answer may depend on the batch")  # fmt: skip
     parser.add_argument("--out", type=Path, help="file for the results; none: no file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.replay |= options.device == "cuda"
+    return options
 
 
 def serve_loaded(
-    folders: dict[str, Path], options: argparse.Namespace, trace: Path
+    folders: dict[str, Path], options: argparse.Namespace, folder: Path
 ) -> tuple[list[Request], list[Answer], Status]:
-    content = config(LOADED, folders)
-    with Server(content, TP * PP, trace=trace) as server, server.client() as client:
+    """Leaves trace.json, config.yaml and, for a replay, record in FOLDER."""
+    path = folder / "config.yaml"
+    path.write_text(json.dumps(loaded_config(folders, options)), encoding="utf-8")  # JSON is YAML
+    more = ["--record", str(folder / "record")] if options.replay else []
+    with (
+        Server(path, options.tp * options.pp, trace=folder / "trace.json", environ=UNBOUND,
+               arguments=more) as server,
+        server.client() as client,
+    ):  # fmt: skip
         vocabularies = {model.name: model.vocab_tokens for model in client.models()}
         # The last rows of a table may be padding that the tokenizer does not know.
         sizes = {name: size - 16 for name, size in vocabularies.items()}
@@ -135,8 +161,25 @@ def entries(trace: Path) -> dict[str, int]:
     )
 
 
-def serve_alone(folders: dict[str, Path], requests: list[Request]) -> list[Answer]:
-    with Server(config(UNLOADED, folders), TP * PP) as server, server.client() as client:
+def replay(folder: Path, options: argparse.Namespace) -> str:
+    """What the replay of the record says; a difference is a ServerError."""
+    program = default_build() / "experiments" / "exact-swapping" / "replay"
+    command = ["mpirun", "-np", str(options.tp * options.pp), str(program),
+               str(folder / "config.yaml"), str(folder / "record")]  # fmt: skip
+    environ = {**os.environ, **MPI, **UNBOUND, "OMPI_MCA_orte_tmpdir_base": str(folder)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environ, timeout=REPLAY_SECONDS
+    )
+    if done.returncode != 0:
+        raise ServerError(f"the replay ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def serve_alone(
+    folders: dict[str, Path], requests: list[Request], options: argparse.Namespace
+) -> list[Answer]:
+    content = config(UNLOADED, folders, options)
+    with Server(content, options.tp * options.pp) as server, server.client() as client:
         for model in folders:
             client.load(model)
         answers = [alone(client, request) for request in requests]
@@ -150,11 +193,13 @@ def main() -> int:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="swapserve-") as name:
         folders = models(Path(name))
-        trace = Path(name) / "trace.json"
-        requests, loaded, status = serve_loaded(folders, options, trace)
-        kinds = entries(trace)
+        requests, loaded, status = serve_loaded(folders, options, Path(name))
+        kinds = entries(Path(name) / "trace.json")
         middle = time.monotonic()
-        reference = serve_alone(folders, requests)
+        replayed = replay(Path(name), options) if options.replay else None
+        reference = loaded
+        if options.device == "cpu":
+            reference = serve_alone(folders, requests, options)
     different = [
         request.number
         for request, mine, other in zip(requests, loaded, reference)
@@ -163,7 +208,8 @@ def main() -> int:
     content = {
         "requests": len(requests),
         "seed": options.seed,
-        "layout": {"tp": TP, "pp": PP},
+        "device": options.device,
+        "layout": {"tp": options.tp, "pp": options.pp},
         "model_bytes": {model.name: model.total_bytes for model in status.models},
         "pool_bytes": sum(rank.pool_bytes for rank in status.ranks),
         "greedy": sum(request.temperature == 0 for request in requests),
@@ -175,7 +221,8 @@ def main() -> int:
         "bytes_loaded": status.bytes_loaded,
         "entries": kinds,
         "seconds_under_load": round(middle - begun, 1),
-        "seconds_alone": round(time.monotonic() - middle, 1),
+        "seconds_again": round(time.monotonic() - middle, 1),
+        "replay": replayed,
         "different": different,
     }
     for key, value in content.items():

@@ -289,7 +289,7 @@ static void *run_member(void *argument)
     member->driver = driver;
     status = ss_agree(member->link, status);
     if (!status)
-        status = ss_node_open(member->group->catalog, member->link, &member->node);
+        status = ss_node_open(member->group->catalog, member->link, 0, &member->node);
     if (!status)
         status = serve(member);
     if (status)
