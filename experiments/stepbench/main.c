@@ -80,6 +80,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case 'r':
         bed->graphs = true;
+        bed->models = 2; /* room for weights in another place */
         return 0;
     case 'o':
         arguments->out = text;

@@ -179,6 +179,45 @@ static enum ss_status measure_loads(struct bed *bed, json_t *rows)
     return SS_OK;
 }
 
+/* The host's time to queue the first decode step of a model that came back SHIFT pages from where
+ * it was first, as the second batch behind its load. */
+static enum ss_status return_to(struct bed *bed, uint32_t shift, double *seconds)
+{
+    struct sequence sequences[1];
+    uint64_t number;
+    enum ss_status status = bed_drop(bed, 0, &number);
+    bed->shift = shift;
+    bed_clear(bed);
+    begin(sequences, 1, PROMPT);
+    if (!status)
+        status = bed_load(bed, 0, &number);
+    if (!status)
+        status = bed_await_load(bed, number);
+    if (!status)
+        status = bed_step(bed, sequences, 1, &number);
+    if (!status)
+        status = bed_await_batch(bed, number);
+    uint64_t begin_ns = ss_now_ns();
+    if (!status)
+        status = bed_step(bed, sequences, 1, &number);
+    *seconds = (double)(ss_now_ns() - begin_ns) / 1e9;
+    return status ? status : bed_await_batch(bed, number);
+}
+
+/* What a step's recording costs when weights lie where they lay, and when they do not. */
+static enum ss_status measure_returns(struct bed *bed, json_t *rows)
+{
+    double same = 0, other = 0;
+    enum ss_status status = return_to(bed, 0, &same);
+    if (!status)
+        status = return_to(bed, bed->weight_pages, &other);
+    if (status)
+        return status;
+    measure_say(bed, rows, "first decode, back in its place, host queues", same, "s");
+    measure_say(bed, rows, "first decode, in another place, host queues", other, "s");
+    return SS_OK;
+}
+
 enum ss_status measure_all(struct bed *bed, json_t *rows)
 {
     uint64_t load;
@@ -199,5 +238,7 @@ enum ss_status measure_all(struct bed *bed, json_t *rows)
         status = measure_decode(bed, rows, 1, "decode, batch 1, context 512");
     if (!status)
         status = measure_decode(bed, rows, BATCH_MAX, "decode, batch 32, context 512");
+    if (!status && bed->models > 1)
+        status = measure_returns(bed, rows);
     return status;
 }
