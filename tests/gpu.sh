@@ -5,7 +5,7 @@
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
 # Steps, all by default: waits device comm ops memcheck golden graphs link swap busy steps; on demand: racecheck
-# pieces profile.
+# pieces profile beside.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
@@ -17,7 +17,7 @@ usage() {
 }
 
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
-    programs=("$3"/tests/{stream_waits,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
+    programs=("$3"/tests/{stream_waits,beside_copies,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
         "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,graphs_same}})
     exec "$here/gpu_pack.sh" "$2" "${programs[@]}"
 fi
@@ -96,6 +96,7 @@ for step in "$@"; do
             try "comm-$count" 90 mpirun -np "$count" comm_mpi cuda
         done
         ;;
+    beside) try beside 30 beside_copies ;;
     link) try link 90 mpirun -np "$ranks" swapbench link --out "$results/link-$ranks.json" ;;
     ops)
         try ops_parity 120 ops_parity

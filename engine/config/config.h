@@ -48,7 +48,7 @@ struct ss_config {
         size_t page_bytes;         /* default 2MiB on cuda, 64KiB on cpu */
         size_t piece_bytes;        /* default 16MiB on cuda, 1MiB on cpu */
         int pieces_in_flight;      /* default 2 */
-        bool graphs;               /* cuda: steps are recorded and launched as one */
+        bool graphs;               /* steps are recorded and launched as one */
         uint64_t link_bytes_per_s; /* cpu: 0 is unlimited */
         uint64_t link_latency_ns;  /* cpu */
         char *compute;             /* cpu: "real" or "paced" */

@@ -52,7 +52,7 @@ static void measure(const struct ss_stage *stage, const struct ss_entry *entry,
         flight->rows += sequence->count;
         flight->alike &= sequence->count == 1 && (sequence->flags & SS_SEQUENCE_SAMPLE);
     }
-    if (flight->alike && stage->options.ops->table->takes_padding)
+    if (flight->alike && stage->pads)
         flight->padding = ss_stage_padded(stage, flight->rows) - flight->rows;
 }
 

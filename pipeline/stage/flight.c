@@ -189,7 +189,7 @@ enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *ent
     staged_at(flight, layout->row_begin)[0] = 0;
     for (uint32_t i = 0; i < entry->sequence_count; i++)
         stage_sequence(flight, &entry->sequences[i], i, step);
-    if (flight->alike && stage->options.ops->table->takes_padding)
+    if (flight->alike && stage->pads)
         stage_padding(flight, step);
     enum ss_status status = copy_arrays(flight, step, returned);
     if (!status && stage->stage == 0)

@@ -190,6 +190,7 @@ struct ss_stage {
     struct needs needs;
     struct ss_graph graph; /* buffers set once; step and chunk per batch */
     struct ss_token_table table;
+    bool pads;                 /* steps of one token a sequence, to few numbers of rows */
     struct recorded *recorded; /* none where steps are not recorded */
     uint32_t recorded_count;
     uint32_t *recorded_pages;

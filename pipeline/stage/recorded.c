@@ -13,8 +13,10 @@
 enum ss_status ss_stage_recorded_create(struct ss_stage *stage)
 {
     size_t chunks = 1;
-    if (!stage->options.graphs || !stage->options.ops->table->takes_padding ||
-        !stage->device->record_begin)
+    const struct ss_ops_table *ops = stage->options.ops->table;
+    /* Where bits depend on the number of rows, steps that are not recorded are padded as well. */
+    stage->pads = ops->takes_padding && (stage->options.graphs || !ops->batch_invariant);
+    if (!stage->options.graphs || !stage->pads)
         return SS_OK;
     for (uint32_t i = 0; i < stage->options.model_count; i++)
         if (chunks < (size_t)stage->options.models[i].image->chunk_count)

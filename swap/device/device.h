@@ -115,7 +115,7 @@ struct ss_device_ops {
     /* Recordings: work of a stream that is launched again and again as one. What this thread queues
      * on STREAM from record_begin to record_end is not run but recorded, with the addresses and
      * values it was given: kernels, small copies and collectives only, no signals, waits, host
-     * calls or other copies. All five null where the backend has none.
+     * calls or other copies.
      *
      * record_end makes *RECORDING where it is null; else it puts the new work in its place, which
      * is cheaper where only addresses and values differ, and leaves launches under way as they

@@ -1,6 +1,6 @@
-/* What copies to the device cost kernels beside them, with no code of ours in between: a kernel that
- * reads device memory in one long launch, and steps of many short launches, one by one and as a
- * graph, alone and beside copies of several sizes. Prints JSON.
+/* What copies to the device cost kernels beside them, with no code of ours in between: a kernel
+ * that reads device memory in one long launch, and steps of many short launches, one by one and as
+ * a graph, alone and beside copies of several sizes. Prints JSON.
  *
  *     beside_copies */
 #include <algorithm>
@@ -12,13 +12,13 @@
 #include <thread>
 #include <vector>
 
-#define CHECK(call)                                                                  \
-    do {                                                                             \
-        cudaError_t code_ = (call);                                                  \
-        if (code_ != cudaSuccess) {                                                  \
-            std::fprintf(stderr, "%s: %s\n", #call, cudaGetErrorString(code_));      \
-            std::exit(EXIT_FAILURE);                                                 \
-        }                                                                            \
+#define CHECK(call)                                                             \
+    do {                                                                        \
+        cudaError_t code_ = (call);                                             \
+        if (code_ != cudaSuccess) {                                             \
+            std::fprintf(stderr, "%s: %s\n", #call, cudaGetErrorString(code_)); \
+            std::exit(EXIT_FAILURE);                                            \
+        }                                                                       \
     } while (0)
 
 static const size_t READ_BYTES = (size_t)8 << 30, HOST_BYTES = (size_t)512 << 20;

@@ -28,6 +28,7 @@ struct bench_options {
     uint64_t link_bytes_per_s;
     size_t memory_bytes; /* of the device; 0: plenty */
     struct ss_trace *trace;
+    bool graphs;
 };
 
 struct bench {
@@ -149,6 +150,7 @@ static inline void bench_open_device(struct bench *bench, const struct bench_opt
         .report = bench_report,
         .user = bench,
         .trace = options->trace,
+        .graphs = options->graphs,
     };
 }
 

@@ -138,7 +138,7 @@ static void attend(const struct ss_cpu_attention *call, const float *query, cons
         weigh(&span, &head, dim);
         add_values(&span, head.sums, dim);
     }
-    lanes total = lanes_set(lanes_sum(head.total));
+    lanes total = lanes_set(context ? lanes_sum(head.total) : 1); /* 0: padding */
     for (uint32_t d = 0; d < dim; d += LANES)
         lanes_store_within(out, d, dim, lanes_divide(lanes_load(head.sums + d), total));
 }

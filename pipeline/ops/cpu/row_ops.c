@@ -73,6 +73,8 @@ enum ss_status ss_cpu_add_positions(float *out, const int32_t *positions, uint32
 {
     for (size_t row = 0; row < rows; row++) {
         int64_t index = (int64_t)positions[row] + offset;
+        if (positions[row] < 0) /* padding */
+            continue;
         if (index < 0 || index >= table->rows)
             return ss_fail(SS_INTERNAL,
                            "add_positions: row %zu has position %d, the table ends at %u", row,
@@ -132,6 +134,8 @@ void ss_cpu_write_kv(const struct ss_cpu_attention *call)
     const struct ss_kv_layout *kv = &call->kv;
     size_t width = (size_t)kv->kv_heads * kv->head_dim;
     for (size_t row = 0; row < call->rows; row++) {
+        if (call->positions[row] < 0) /* padding */
+            continue;
         uint32_t position = (uint32_t)call->positions[row];
         uint64_t page =
             (uint64_t)call->blocks[(size_t)call->sequence_of[row] * call->blocks_stride +

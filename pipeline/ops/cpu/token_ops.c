@@ -29,7 +29,9 @@ static enum ss_status run_gather(void *arguments)
     const struct gather *call = arguments;
     for (uint32_t row = 0; row < call->rows; row++) {
         int32_t slot = call->slots[call->sequence_of[row]], position = call->positions[row];
-        const int32_t *token = find(&call->table, slot, position);
+        const int32_t none = 0, *token = find(&call->table, slot, position);
+        if (position < 0) /* padding */
+            token = &none;
         if (!token)
             return outside(&call->table, slot, position);
         call->tokens[row] = *token;
@@ -55,6 +57,8 @@ enum ss_status ss_cpu_store_token(const struct ss_token_table *table,
                                   const struct ss_sampling *sampling, int32_t token)
 {
     int32_t *place = find(table, sampling->slot, sampling->position);
+    if (sampling->slot < 0) /* padding */
+        return SS_OK;
     if (!place)
         return outside(table, sampling->slot, sampling->position);
     *place = token;

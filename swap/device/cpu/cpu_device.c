@@ -207,6 +207,11 @@ static const struct ss_device_ops cpu_ops = {
     .copy_on_device = ss_cpu_copy_on_device,
     .copy_small = ss_cpu_copy_small,
     .host_call = ss_cpu_host_call,
+    .record_begin = ss_cpu_record_begin,
+    .record_end = ss_cpu_record_end,
+    .record_abort = ss_cpu_record_abort,
+    .play = ss_cpu_play,
+    .recording_destroy = ss_cpu_recording_destroy,
     .health = ss_cpu_health,
 };
 

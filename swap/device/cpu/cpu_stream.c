@@ -166,10 +166,12 @@ static enum ss_status grow(struct cpu_stream *stream)
     return SS_OK;
 }
 
-static enum ss_status enqueue(struct ss_stream *base, struct cpu_work *work)
+enum ss_status ss_cpu_enqueue(struct ss_stream *base, struct cpu_work *work)
 {
     struct cpu_stream *stream = (struct cpu_stream *)base;
     enum ss_status status = ss_cpu_planted(names[work->kind]);
+    if (!status && stream->recording)
+        return ss_cpu_record(stream, work);
     work->queued_ns = ss_now_ns();
     pthread_mutex_lock(&stream->lock);
     if (!status && stream->count == stream->capacity)
@@ -259,7 +261,7 @@ static enum ss_status queue_point(struct ss_stream *stream, enum cpu_work_kind k
 {
     SS_ASSERT(timeline->device == stream->device);
     struct cpu_work work = {.kind = kind, .point = {(struct cpu_timeline *)timeline, value}};
-    return enqueue(stream, &work);
+    return ss_cpu_enqueue(stream, &work);
 }
 
 enum ss_status ss_cpu_signal(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value)
@@ -284,7 +286,7 @@ enum ss_status ss_cpu_copy_to_device(struct ss_stream *stream, ss_device_address
     struct cpu_work work = {.kind = CPU_COPY_TO_DEVICE,
                             .copy = {(void *)(uintptr_t)to, from, bytes}};
     enum ss_status status = check(stream, work.kind, to, bytes);
-    return status ? status : enqueue(stream, &work);
+    return status ? status : ss_cpu_enqueue(stream, &work);
 }
 
 enum ss_status ss_cpu_copy_to_host(struct ss_stream *stream, void *to, ss_device_address from,
@@ -293,7 +295,7 @@ enum ss_status ss_cpu_copy_to_host(struct ss_stream *stream, void *to, ss_device
     struct cpu_work work = {.kind = CPU_COPY_TO_HOST,
                             .copy = {to, (const void *)(uintptr_t)from, bytes}};
     enum ss_status status = check(stream, work.kind, from, bytes);
-    return status ? status : enqueue(stream, &work);
+    return status ? status : ss_cpu_enqueue(stream, &work);
 }
 
 enum ss_status ss_cpu_copy_on_device(struct ss_stream *stream, ss_device_address to,
@@ -305,7 +307,7 @@ enum ss_status ss_cpu_copy_on_device(struct ss_stream *stream, ss_device_address
     enum ss_status status = check(stream, work.kind, to, bytes);
     if (!status)
         status = check(stream, work.kind, from, bytes);
-    return status ? status : enqueue(stream, &work);
+    return status ? status : ss_cpu_enqueue(stream, &work);
 }
 
 enum ss_status ss_cpu_copy_small(struct ss_stream *stream, const struct ss_small_copy *copies,
@@ -321,7 +323,7 @@ enum ss_status ss_cpu_copy_small(struct ss_stream *stream, const struct ss_small
         if (check(stream, work.kind, copies[i].from, copies[i].bytes))
             status = check(stream, work.kind, copies[i].to, copies[i].bytes);
         if (!status)
-            status = enqueue(stream, &work);
+            status = ss_cpu_enqueue(stream, &work);
     }
     return status;
 }
@@ -330,7 +332,7 @@ enum ss_status ss_cpu_host_call(struct ss_stream *stream, void (*call)(void *arg
                                 void *argument)
 {
     struct cpu_work work = {.kind = CPU_HOST_CALL, .host = {call, argument}};
-    return enqueue(stream, &work);
+    return ss_cpu_enqueue(stream, &work);
 }
 
 enum ss_status ss_cpu_stream_run(struct ss_stream *stream, enum ss_status (*call)(void *arguments),
@@ -340,5 +342,5 @@ enum ss_status ss_cpu_stream_run(struct ss_stream *stream, enum ss_status (*call
     SS_ASSERT(bytes <= SS_CPU_ARGUMENT_BYTES);
     if (bytes)
         memcpy(work.run.arguments, arguments, bytes);
-    return enqueue(stream, &work);
+    return ss_cpu_enqueue(stream, &work);
 }

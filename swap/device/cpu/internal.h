@@ -87,8 +87,15 @@ struct cpu_work {
     };
 };
 
+/* Work to be queued again and again. */
+struct ss_recording {
+    struct cpu_work *works;
+    size_t count, capacity;
+};
+
 struct cpu_stream {
     struct ss_stream base;
+    struct ss_recording *recording; /* what is queued goes here; null: to the ring */
     enum ss_stream_kind kind;
     pthread_t worker;
     pthread_mutex_t lock; /* of the ring */
@@ -146,5 +153,16 @@ enum ss_status ss_cpu_copy_small(struct ss_stream *stream, const struct ss_small
                                  uint32_t count);
 enum ss_status ss_cpu_host_call(struct ss_stream *stream, void (*call)(void *argument),
                                 void *argument);
+
+/* cpu_recording.c */
+enum ss_status ss_cpu_record_begin(struct ss_stream *stream);
+enum ss_status ss_cpu_record_end(struct ss_stream *stream, struct ss_recording **recording);
+void ss_cpu_record_abort(struct ss_stream *stream);
+enum ss_status ss_cpu_play(struct ss_stream *stream, const struct ss_recording *recording);
+void ss_cpu_recording_destroy(struct ss_device *device, struct ss_recording *recording);
+/* Adds WORK to what STREAM records. */
+SS_MUST_CHECK enum ss_status ss_cpu_record(struct cpu_stream *stream, const struct cpu_work *work);
+/* Queues WORK, or records it. */
+SS_MUST_CHECK enum ss_status ss_cpu_enqueue(struct ss_stream *stream, struct cpu_work *work);
 
 #endif
