@@ -44,6 +44,9 @@ enum ss_status ss_nccl_open(const struct ss_nccl **out)
     if (!handle) {
         /* Multicast over NVLink can put a shared server's switches out of order: opt in by hand. */
         setenv("NCCL_NVLS_ENABLE", "0", 0);
+        /* Collectives in recorded steps go as all others do: registering their buffers would have
+         * ranks wait for each other while they record. */
+        setenv("NCCL_GRAPH_REGISTER", "0", 0);
         void *opened = dlopen(file, RTLD_NOW | RTLD_LOCAL);
         if (!opened)
             status = ss_fail(SS_NOT_FOUND, "NCCL, which several GPUs need: %s", dlerror());
