@@ -132,15 +132,19 @@ def write(folder: Path, readme: Path) -> None:
     for models in (3, 6):
         draw.distributions(whole["cells"], quantiles, models, folder / f"cdf-{models}.png")
     draw.breaking(curves["curves"], folder / "breaking.png")
-    lines = [*targets(whole), "", *rates_held(curves)]
-    measured: list[dict[str, Any]] = []
+    lines, text = [*targets(whole), "", *rates_held(curves)], table(whole["cells"])
+    measured: dict[str, list[dict[str, Any]]] = {}
     for device, title in TITLES.items():
         path = folder / f"live-{device}.json"
         if path.exists():
             content = _read(path)
+            measured[device] = content["rows"]
             draw.overlay(content["rows"], title, folder / f"live-{device}.png")
-            lines += ["", *live_table(content, device)]
-            measured = content["rows"] if device == "cuda" else measured
-    draw.summary(whole["cells"], curves["curves"], measured, folder / "summary.png")
-    (folder / "table.md").write_text(table(whole["cells"]), encoding="utf-8")
+            made = ["", *live_table(content, device)]
+            if len(measured) == 1:  # GPUs' before the paced device's
+                lines += [*made, "", f"![Live and simulated](results/live-{device}.png)"]
+            else:
+                text += "\n".join([*made, ""])
+    draw.summary(whole["cells"], curves["curves"], measured.get("cuda", []), folder / "summary.png")
+    (folder / "table.md").write_text(text, encoding="utf-8")
     _update(readme, lines)
