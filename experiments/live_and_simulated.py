@@ -87,9 +87,10 @@ def ask(server: Server, arrivals: Path, folder: Path) -> Ran:
     return read(folder)
 
 
-def run_simulated(config: Path, arrivals: Path, folder: Path) -> Ran:
+def run_simulated(config: Path, arrivals: Path, folder: Path, *options: str) -> Ran:
     program = default_build() / "engine" / "swapsim" / "swapsim"
-    _run([program, "--quiet", "--config", config, "--arrivals", arrivals, "--out", folder])
+    command = [program, "--quiet", "--config", config, "--arrivals", arrivals, "--out", folder]
+    _run([*command, *options])
     return read(folder)
 
 

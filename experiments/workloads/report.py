@@ -95,7 +95,8 @@ def rates_held(content: dict[str, Any]) -> list[str]:
 
 def live_table(content: dict[str, Any], device: str) -> list[str]:
     lines = [f"| {TITLES[device]} | scheduler | requests | loads | mean, ms: live / sim. | "
-             "| p99, ms: live / sim. | |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+             "| p99, ms: live / sim. | | live mean / bound |",
+             "|---" * 9 + "|"]  # fmt: skip
     order = {variant: index for index, variant in enumerate(LABELS)}
     rows = sorted(content["rows"], key=lambda row: (len(row["rates"]), row["cv"], row["rates"],
                                                     order[row["variant"]]))  # fmt: skip
@@ -106,9 +107,10 @@ def live_table(content: dict[str, Any], device: str) -> list[str]:
             texts.append(f"{_ms(mine[what])} / {_ms(other[what])} | {other[what] / mine[what] - 1:+.0%}")
         answered = mine["answered"] if mine["answered"] == mine["requests"] else (
             f"{mine['answered']} of {mine['requests']}")  # fmt: skip
+        distance = f"{mine['mean_s'] / row['bound_s']:.2f}" if "bound_s" in row else ""
         lines.append(
             f"| {Case(tuple(row['rates']), row['cv']).name} | {LABELS[row['variant']]} | {answered} "
-            f"| {mine['loads']} / {other['loads']} | {' | '.join(texts)} |"
+            f"| {mine['loads']} / {other['loads']} | {' | '.join(texts)} | {distance} |"
         )
     return lines
 
