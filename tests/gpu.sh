@@ -4,8 +4,8 @@
 #     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device comm ops memcheck golden graphs link swap busy steps; on demand: racecheck
-# pieces profile beside.
+# Steps, all by default: waits device comm faults ops memcheck golden graphs link swap busy steps
+# llama; on demand: racecheck pieces profile beside.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
@@ -18,6 +18,7 @@ usage() {
 
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
     programs=("$3"/tests/{stream_waits,beside_copies,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
+        "$3"/engine/serve/swapserve "$3"/rpc/swapctl
         "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,graphs_same}})
     exec "$here/gpu_pack.sh" "$2" "${programs[@]}"
 fi
@@ -27,7 +28,7 @@ source "$2/env.sh"
 packed=$2
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device comm ops memcheck golden graphs link swap busy steps
+[ $# -gt 0 ] || set -- waits device comm faults ops memcheck golden graphs link swap busy steps llama
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
@@ -97,6 +98,13 @@ for step in "$@"; do
         done
         ;;
     beside) try beside 30 beside_copies ;;
+    faults) try faults 90 "$here/gpu/faults.sh" cuda "$ranks" "$results" ;;
+    llama) # the shape of Llama 3 8B
+        try llama-1x1 90 mpirun -np 1 stepbench --model llama-3-8b --out "$results/llama-1x1.json"
+        [ "$ranks" = 4 ] || continue
+        try llama-4x1 90 mpirun -np 4 stepbench --model llama-3-8b --tp 4 \
+            --out "$results/llama-4x1.json"
+        ;;
     link) try link 90 mpirun -np "$ranks" swapbench link --out "$results/link-$ranks.json" ;;
     ops)
         try ops_parity 120 ops_parity
