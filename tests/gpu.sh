@@ -1,34 +1,42 @@
 #!/bin/bash
 # Everything that needs a GPU. Pack where it was built, run where the GPUs are:
 #
-#     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER
+#     tests/gpu.sh pack FOLDER BUILD          the programs of the build tree BUILD, into FOLDER;
+#                                             PYTHON_THERE is that machine's Python, 3.12
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
-# Steps, all by default: waits device comm faults ops memcheck golden graphs link swap busy steps
-# llama; on demand: racecheck pieces profile beside.
+# Steps, all by default: waits device comm faults ops memcheck golden graphs exact link swap busy
+# steps llama; on demand: racecheck pieces profile beside.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
 
 usage() {
-    sed -n '2,9p' "$0" >&2
+    sed -n '2,11p' "$0" >&2
     exit 2
 }
 
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
     programs=("$3"/tests/{stream_waits,beside_copies,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
-        "$3"/engine/serve/swapserve "$3"/rpc/swapctl
+        "$3"/engine/serve/swapserve "$3"/rpc/swapctl "$3"/experiments/exact-swapping/replay
         "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,graphs_same}})
-    exec "$here/gpu_pack.sh" "$2" "${programs[@]}"
+    "$here/gpu_pack.sh" "$2" "${programs[@]}"
+    # For experiments: programs where they look for them, and what the client needs.
+    mkdir -p "$2"/engine/serve "$2"/experiments/exact-swapping
+    ln -sf ../../bin/swapserve "$2/engine/serve/swapserve"
+    ln -sf ../../bin/replay "$2/experiments/exact-swapping/replay"
+    exec python3 -m pip install --quiet --disable-pip-version-check --target "$2/python" --upgrade \
+        --python-version "${PYTHON_THERE:-3.12}" --only-binary=:all: pyzmq msgpack
 fi
 [ "${1:-}" = run ] && [ $# -ge 3 ] || usage
 
 source "$2/env.sh"
-packed=$2
+packed=$(cd "$2" && pwd)
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device comm faults ops memcheck golden graphs link swap busy steps llama
+[ $# -gt 0 ] || set -- waits device comm faults ops memcheck golden graphs exact link swap busy steps llama
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
@@ -80,6 +88,12 @@ step() { # step TP PP [options]
         --out "$results/$name.json" "${@:3}"
 }
 
+exact() { # exact TP PP: a loaded run's steps again, with everything resident
+    try "exact-$1x$2" 90 env SWAPSERVE_BUILD="$packed" PYTHONPATH="$root:$root/rpc/python:$packed/python" \
+        PYTHONDONTWRITEBYTECODE=1 python3 "$root/experiments/exact-swapping/run.py" --device cuda \
+        --tp "$1" --pp "$2" --requests 200 --out "$results/exact-$1x$2.json"
+}
+
 profile() { # profile TP PP SHARE NAME: the steps of so many of the shape's layers
     try "profile-$4" 120 mpirun -np $(($1 * $2)) stepbench --tp "$1" --pp "$2" --scale "$3" \
         --out "$results/profile-$4.json"
@@ -99,6 +113,12 @@ for step in "$@"; do
         ;;
     beside) try beside 30 beside_copies ;;
     faults) try faults 90 "$here/gpu/faults.sh" cuda "$ranks" "$results" ;;
+    exact)
+        exact 1 1
+        [ "$ranks" = 4 ] || continue
+        exact 4 1
+        exact 2 2
+        ;;
     llama) # the shape of Llama 3 8B
         try llama-1x1 90 mpirun -np 1 stepbench --model llama-3-8b --out "$results/llama-1x1.json"
         [ "$ranks" = 4 ] || continue
