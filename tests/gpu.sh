@@ -22,7 +22,7 @@ if [ "${1:-}" = pack ] && [ $# = 3 ]; then
     programs=("$3"/tests/{stream_waits,beside_copies,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
         "$3"/engine/serve/swapserve "$3"/rpc/swapctl "$3"/experiments/exact-swapping/replay
         "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,graphs_same}})
-    "$here/gpu_pack.sh" "$2" "${programs[@]}"
+    "$here/gpu_pack.sh" "$2" "${programs[@]}" || exit
     # For experiments: programs where they look for them, and what the client needs.
     mkdir -p "$2"/engine/serve "$2"/experiments/exact-swapping
     ln -sf ../../bin/swapserve "$2/engine/serve/swapserve"
