@@ -75,9 +75,6 @@ static struct guess best_guess(const struct ss_controller *controller,
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
         double share = share_of(controller, &view);
         double worth = ss_policy_guess_worth(context, &view, share);
-        double of_all = ss_policy_guess_worth(context, &view, 1);
-        if (of_all > worth)
-            worth = of_all;
         if (worth > best.worth)
             best = (struct guess){.model = i, .worth = worth, .share = share};
     }

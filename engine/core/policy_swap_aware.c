@@ -24,11 +24,11 @@
 /* A request's weight doubles each time it has waited for so many loads of its model. */
 #define AGEING_LOADS 1.0
 
-/* Nor who is not so much likelier to come now than at any time: that would be a guess about noise.
- */
-#define NEWS_MIN 1.8
-/* Who is less likely to come within the horizon is not guessed. */
-#define CHANCE_MIN 0.3
+/* Who is less likely to come within the horizon is not guessed; nor who is not likelier to come now
+ * than at any time, as that would be a guess about noise. */
+#define CHANCE_MIN 0.2
+/* The later horizon: who comes within it counts for one part in as many. */
+#define FAR 4.0
 
 static double span_ns(const struct ss_policy_context *context, const uint32_t *pages)
 {
@@ -53,9 +53,21 @@ static double whole_ns(const struct ss_policy_context *context, const struct ss_
     return span_ns(context, pages);
 }
 
+/* The chance of a request within the horizon; one within FAR horizons counts for a part, so that of
+ * those that are not due for long the one goes that is due last. */
+static double chance_of(const struct ss_policy_context *context,
+                        const struct ss_policy_model *model, double near)
+{
+    struct ss_outlook far = ss_arrivals_within(model->arrivals, context->now_ns,
+                                               context->typical_gap_ns, FAR * context->horizon_ns);
+    return (near + far.chance / FAR) / (1 + 1 / FAR);
+}
+
 /* How a model's absence is judged. */
 struct prospect {
-    double waiting, link_s, rate_per_s, chance, usual, hidden_s;
+    double waiting, link_s, rate_per_s, hidden_s;
+    double due, usual; /* chance of a request within the horizon; the same at any time */
+    double chance;     /* as chance_of() */
 };
 
 static struct prospect look(const struct ss_policy_context *context,
@@ -64,13 +76,14 @@ static struct prospect look(const struct ss_policy_context *context,
     double near_ns = link_ns + whole_ns(context, model) + 1;
     struct ss_outlook near =
         ss_arrivals_within(model->arrivals, context->now_ns, context->typical_gap_ns, near_ns);
-    struct ss_outlook far = ss_arrivals_within(model->arrivals, context->now_ns,
+    struct ss_outlook due = ss_arrivals_within(model->arrivals, context->now_ns,
                                                context->typical_gap_ns, context->horizon_ns);
     return (struct prospect){.waiting = model->weight,
                              .link_s = link_ns / SS_NS_PER_S,
                              .rate_per_s = near.count / near_ns * SS_NS_PER_S,
-                             .chance = far.chance,
-                             .usual = far.usual,
+                             .due = due.chance,
+                             .usual = due.usual,
+                             .chance = chance_of(context, model, due.chance),
                              .hidden_s = (double)model->hidden_ns / SS_NS_PER_S};
 }
 
@@ -196,7 +209,7 @@ double ss_policy_guess_worth(const struct ss_policy_context *context,
 {
     double missing_ns = ss_policy_missing_ns(context, model), pages = 0;
     struct prospect prospect = look(context, model, 0);
-    if (prospect.chance < CHANCE_MIN || prospect.chance < NEWS_MIN * prospect.usual)
+    if (prospect.due < CHANCE_MIN || prospect.due < prospect.usual)
         return 0;
     for (int stage = 0; stage < context->stages; stage++)
         pages += share * model->missing_pages[stage];

@@ -142,12 +142,23 @@ static struct ss_policy_claim lack_of(const struct ss_controller *controller,
     for (int stage = 0; stage < controller->pp; stage++) {
         uint32_t has =
             ss_pool_free_pages(&controller->pools[stage]) + controller->pools[stage].leaving_pages;
+        has = claim->counted ? 0 : has;
         lack.short_of[stage] = claim->need[stage] > has ? claim->need[stage] - has : 0;
     }
     return lack;
 }
 
-/* The policy's best victim among the models; SS_NONE: none may go. */
+/* It holds pages of a stage that the claim is short of. */
+static bool helps(const struct ss_controller *controller, const struct ss_policy_model *view,
+                  const struct ss_policy_claim *lack)
+{
+    for (int stage = 0; stage < controller->pp; stage++)
+        if (lack->short_of[stage] > 0 && view->resident_pages[stage] > 0)
+            return true;
+    return false;
+}
+
+/* The policy's best victim among the models that help; SS_NONE: none may go. */
 static uint32_t best_model(const struct ss_controller *controller, const struct ss_claim *claim,
                            bool at_work, struct ss_policy_model *best)
 {
@@ -157,7 +168,8 @@ static uint32_t best_model(const struct ss_controller *controller, const struct 
     struct ss_policy_claim lack = lack_of(controller, &context, claim);
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next) {
-        if (!may_drop(controller, &context, claim, i, &view) || (!at_work && !is_idle(&view)))
+        if (!may_drop(controller, &context, claim, i, &view) || (!at_work && !is_idle(&view)) ||
+            !helps(controller, &view, &lack))
             continue;
         controller->policy->appraise(&context, &view, &lack);
         if (found != SS_NONE && !controller->policy->drops_before(&context, &view, best))
@@ -234,14 +246,32 @@ enum ss_room ss_room_make(struct ss_controller *controller, const struct ss_clai
     return is_short(controller, &claim, nothing) ? SS_ROOM_LEAVING : SS_ROOM_FREE;
 }
 
+/* What idle models hold whose pages cost LIMIT each at most. */
+static void add_cheap(const struct ss_controller *controller, const struct ss_claim *claim,
+                      double limit, uint64_t *extra)
+{
+    struct ss_policy_model view;
+    struct ss_policy_context context = ss_policy_context_of(controller);
+    struct ss_policy_claim lack = lack_of(controller, &context, claim);
+    for (uint32_t i = controller->first_resident; i != SS_NONE;
+         i = controller->models[i].resident_next) {
+        if (!may_drop(controller, &context, claim, i, &view) || !is_idle(&view))
+            continue;
+        controller->policy->appraise(&context, &view, &lack);
+        for (int stage = 0; view.price <= limit && stage < controller->pp; stage++)
+            extra[stage] += view.resident_pages[stage];
+    }
+}
+
 void ss_room_make_cheaply(struct ss_controller *controller, const struct ss_claim *given,
                           double limit, uint32_t *pages)
 {
     struct ss_claim claim = *given;
     struct ss_policy_model view;
-    uint64_t nothing[SS_STAGES_MAX] = {0};
+    uint64_t nothing[SS_STAGES_MAX] = {0}, cheap[SS_STAGES_MAX] = {0};
     add_reserves(controller, &claim);
-    while (is_short(controller, &claim, nothing) &&
+    add_cheap(controller, &claim, limit, cheap);
+    while (!is_short(controller, &claim, cheap) && is_short(controller, &claim, nothing) &&
            best_model(controller, &claim, false, &view) != SS_NONE && view.price <= limit &&
            drop(controller, &claim, &view))
         continue;
@@ -252,17 +282,19 @@ void ss_room_make_cheaply(struct ss_controller *controller, const struct ss_clai
     }
 }
 
-bool ss_room_count_models(struct ss_controller *controller, const struct ss_claim *claim)
+bool ss_room_count_models(struct ss_controller *controller, const struct ss_claim *given)
 {
+    struct ss_claim claim = *given;
+    claim.counted = true;
     if (controller->emulate.models_max == 0)
         return true;
     uint32_t in = 0;
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next)
-        in += i != claim->model && controller->models[i].chunks_in[SS_CHUNK_DROPPING] == 0;
+        in += i != claim.model && controller->models[i].chunks_in[SS_CHUNK_DROPPING] == 0;
     while (in >= controller->emulate.models_max) {
         struct ss_policy_model view;
-        uint32_t victim = best_model(controller, claim, true, &view);
+        uint32_t victim = best_model(controller, &claim, true, &view);
         if (victim == SS_NONE || !ss_loading_drop(controller, (uint16_t)victim, 0))
             return false;
         in--;

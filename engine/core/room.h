@@ -12,6 +12,7 @@ struct ss_claim {
     uint64_t order; /* precedence */
     uint16_t model; /* whose weights stay */
     double link_ns; /* a guess: how long it would keep the links busy */
+    bool counted;   /* a model must leave for it, whatever is free */
     bool for_load;  /* weights go before other sequences' KV; else the other way round */
     uint32_t need[SS_STAGES_MAX]; /* pages */
 };
@@ -26,8 +27,8 @@ enum ss_room {
 enum ss_room ss_room_make(struct ss_controller *controller, const struct ss_claim *claim);
 
 /* Room for a guess: takes idle models whose pages are worth LIMIT each at most, in seconds that
- * requests will not wait, until the claim is met or there are no more. *PAGES: what is free of each
- * stage beside what requests need to finish. */
+ * requests will not wait; none where that would not do. *PAGES: what is free of each stage beside
+ * what requests need to finish. */
 void ss_room_make_cheaply(struct ss_controller *controller, const struct ss_claim *claim,
                           double limit, uint32_t *pages);
 

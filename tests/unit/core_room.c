@@ -1,6 +1,7 @@
 /* The controller: who gets room, and who makes it. */
 #include <string.h>
 
+#include "engine/core/room.h"
 #include "tests/unit/controller_bench.h"
 
 TestSuite(core_room, .init = setup, .fini = teardown);
@@ -20,6 +21,47 @@ Test(core_room, the_least_recently_used_model_makes_room_at_once)
     cr_assert_eq(load->model, 2);
     cr_assert_eq(load->placements[0].page, drop->placements[0].page, "its pages are free now");
     cr_assert_eq(view().drops, 1);
+}
+
+static void want(uint16_t model)
+{
+    step(&(struct ss_event){.kind = SS_EVENT_WANT_LOAD, .request = 90 + model, .model = model});
+}
+
+/* Two stages of one rank; only the second is short of pages, where model a has none. */
+Test(core_room, who_has_no_pages_where_they_are_short_stays)
+{
+    options.tp = 1;
+    options.pp = 2;
+    options.pool_pages[0] = 4 * MODEL_PAGES;
+    options.pool_pages[1] = MODEL_PAGES + 4;
+    for (int i = 0; i < MODELS; i++) {
+        models[i].chunk_count[i > 0] = 2;
+        models[i].chunk_pages[1] = chunk_pages;
+        models[i].chunk_bytes[1] = chunk_bytes;
+        models[i].kv_block_pages[1] = 1;
+    }
+    open_controller();
+    for (uint16_t i = 0; i < 2; i++, now_ns += 10) {
+        want(i);
+        end_load(sent(SS_ENTRY_LOAD, 0)->number);
+    }
+    want(2);
+    cr_assert_eq(sent(SS_ENTRY_DROP, 0)->model, 1, "though model 0 was not used for longer");
+    cr_assert_eq(view().drops, 1);
+    cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 2);
+}
+
+Test(core_room, nothing_is_dropped_for_a_guess_that_finds_no_room_even_so)
+{
+    uint32_t pages[SS_STAGES_MAX];
+    open_controller();
+    warm(0, 1);
+    warm(1, 2);
+    struct ss_claim claim = {.order = SS_NO_ORDER, .model = 2, .need = {3 * MODEL_PAGES + 1}};
+    ss_room_make_cheaply(controller, &claim, 1, pages);
+    cr_assert_eq(view().drops, 0);
+    cr_assert_eq(pages[0], 8, "what is free");
 }
 
 Test(core_room, copy_back_waits_for_the_copy)

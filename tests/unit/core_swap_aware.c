@@ -110,6 +110,29 @@ Test(core_swap_aware, who_is_expected_costs_more_to_drop)
     cr_assert_eq(b.share, 1, "a rest of a twentieth is not worth keeping");
 }
 
+Test(core_swap_aware, of_those_not_due_for_long_the_last_goes)
+{
+    struct ss_policy_context context = context_with((struct ss_swap_aware){.price = true});
+    struct ss_arrivals sooner = {0}, later = {0};
+    for (uint64_t i = 0; i < 30; i++) {
+        ss_arrivals_note(&sooner, 0, 5 * SECOND + i * 10 * SECOND);
+        ss_arrivals_note(&later, 0, 9 * SECOND + i * 10 * SECOND);
+    }
+    context.now_ns = 300 * SECOND;
+    struct ss_policy_model a = {.oldest_order = SS_NO_ORDER,
+                                .resident_pages = {100},
+                                .arrivals = &sooner,
+                                .last_used_ns = 295 * SECOND},
+                           b = a;
+    b.arrivals = &later;
+    b.last_used_ns = 299 * SECOND;
+    struct ss_policy_claim claim = {.short_of = {100}, .link_ns = 1e8};
+    ss_policy_swap_aware.appraise(&context, &a, &claim);
+    ss_policy_swap_aware.appraise(&context, &b, &claim);
+    cr_assert(ss_policy_swap_aware.drops_before(&context, &b, &a),
+              "neither is due within a second");
+}
+
 Test(core_swap_aware, a_model_at_work_earns_its_load_back)
 {
     struct ss_policy_context context = context_with((struct ss_swap_aware){.stay = true});
