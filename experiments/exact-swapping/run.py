@@ -29,7 +29,7 @@ GOLDEN = ROOT / "tests" / "golden"
 # loads of many pieces, compaction, sequences set aside.
 POOL_KIB = 7680  # of all ranks: 1.5 of the largest model
 PACED_LINK = {"bandwidth": "60MB/s", "latency": "20us"}
-LOADED = {
+LOADED: dict[str, Any] = {
     "device": {"page": "4KiB", "piece": "16KiB"},
     "arena": {"spill": "64KiB"},
     "limits": {"slots": 16, "batch": 6, "step_tokens": 64},
