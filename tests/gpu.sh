@@ -6,7 +6,7 @@
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
 # Steps, all by default: waits device comm faults ops memcheck golden graphs exact link swap busy
-# steps llama; on demand: racecheck pieces profile beside.
+# steps llama deterministic; on demand: racecheck pieces profile beside.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
@@ -36,7 +36,7 @@ source "$2/env.sh"
 packed=$(cd "$2" && pwd)
 results=$3
 shift 3
-[ $# -gt 0 ] || set -- waits device comm faults ops memcheck golden graphs exact link swap busy steps llama
+[ $# -gt 0 ] || set -- waits device comm faults ops memcheck golden graphs exact link swap busy steps llama deterministic
 mkdir -p "$results"
 gpus=$(nvidia-smi -L | wc -l)
 ranks=$((gpus < 4 ? gpus : 4))
@@ -88,10 +88,12 @@ step() { # step TP PP [options]
         --out "$results/$name.json" "${@:3}"
 }
 
-exact() { # exact TP PP: a loaded run's steps again, with everything resident
-    try "exact-$1x$2" 90 env SWAPSERVE_BUILD="$packed" PYTHONPATH="$root:$root/rpc/python:$packed/python" \
+exact() { # exact TP PP [--deterministic]: a loaded run's steps again, with everything resident
+    local name=exact-$1x$2 option
+    for option in "${@:3}"; do name+=-${option#--}; done
+    try "$name" 90 env SWAPSERVE_BUILD="$packed" PYTHONPATH="$root:$root/rpc/python:$packed/python" \
         PYTHONDONTWRITEBYTECODE=1 python3 "$root/experiments/exact-swapping/run.py" --device cuda \
-        --tp "$1" --pp "$2" --requests 200 --out "$results/exact-$1x$2.json"
+        --tp "$1" --pp "$2" --requests 200 --out "$results/$name.json" "${@:3}"
 }
 
 profile() { # profile TP PP SHARE NAME: the steps of so many of the shape's layers
@@ -115,9 +117,14 @@ for step in "$@"; do
     faults) try faults 90 "$here/gpu/faults.sh" cuda "$ranks" "$results" ;;
     exact)
         exact 1 1
+        exact 1 1 --deterministic
         [ "$ranks" = 4 ] || continue
         exact 4 1
         exact 2 2
+        ;;
+    deterministic) # its cost
+        try step-1x1-deterministic 90 mpirun -np 1 stepbench --deterministic \
+            --out "$results/step-1x1-deterministic.json"
         ;;
     llama) # the shape of Llama 3 8B
         try llama-1x1 90 mpirun -np 1 stepbench --model llama-3-8b --out "$results/llama-1x1.json"

@@ -35,7 +35,7 @@ LOADED: dict[str, Any] = {
     "limits": {"slots": 16, "batch": 6, "step_tokens": 64},
     "kv_block_tokens": 8,
 }
-UNLOADED = {"device": {"kind": "cpu", "pool": "64MiB"}}
+UNLOADED_POOL = "64MiB"
 # Two ranks or fewer would be bound to a core each, with all their threads.
 UNBOUND = {"OMPI_MCA_hwloc_base_binding_policy": "none"}
 REPLAY_SECONDS = 300.0
@@ -61,7 +61,9 @@ def config(
     kind: dict[str, Any], folders: dict[str, Path], options: argparse.Namespace
 ) -> dict[str, Any]:
     listed = [{"name": name, "path": str(path)} for name, path in folders.items()]
-    return {"group": {"tp": options.tp, "pp": options.pp}, **kind, "models": listed}
+    group = {"tp": options.tp, "pp": options.pp}
+    exact = {"deterministic": True} if options.deterministic else {}
+    return {"group": group, **kind, **exact, "models": listed}
 
 
 def loaded_config(folders: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
@@ -118,9 +120,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--tp", type=int, default=2)
     parser.add_argument("--pp", type=int, default=2)
+    parser.add_argument("--deterministic", action="store_true",
+                        help="on cuda: answers do not depend on the batch either")
     parser.add_argument("--replay", action="store_true",
-                        help="compare the bits of every step's logits; always so on cuda, where an "
-                        "answer may depend on the batch")  # fmt: skip
+                        help="compare the bits of every step's logits; always so on cuda")
     parser.add_argument("--out", type=Path, help="file for the results; none: no file")
     options = parser.parse_args()
     options.replay |= options.device == "cuda"
@@ -178,8 +181,11 @@ def replay(folder: Path, options: argparse.Namespace) -> str:
 def serve_alone(
     folders: dict[str, Path], requests: list[Request], options: argparse.Namespace
 ) -> list[Answer]:
-    content = config(UNLOADED, folders, options)
-    with Server(content, options.tp * options.pp) as server, server.client() as client:
+    content = config({"device": {"kind": options.device, "pool": UNLOADED_POOL}}, folders, options)
+    with (
+        Server(content, options.tp * options.pp, environ=UNBOUND) as server,
+        server.client() as client,
+    ):
         for model in folders:
             client.load(model)
         answers = [alone(client, request) for request in requests]
@@ -198,7 +204,7 @@ def main() -> int:
         middle = time.monotonic()
         replayed = replay(Path(name), options) if options.replay else None
         reference = loaded
-        if options.device == "cpu":
+        if options.device == "cpu" or options.deterministic:
             reference = serve_alone(folders, requests, options)
     different = [
         request.number
@@ -209,6 +215,7 @@ def main() -> int:
         "requests": len(requests),
         "seed": options.seed,
         "device": options.device,
+        "compared_alone": options.device == "cpu" or options.deterministic,
         "layout": {"tp": options.tp, "pp": options.pp},
         "model_bytes": {model.name: model.total_bytes for model in status.models},
         "pool_bytes": sum(rank.pool_bytes for rank in status.ranks),
