@@ -19,6 +19,7 @@
 #define FD_TIMEOUT_MS   10000
 #define TRACE_SPANS_MAX (1u << 18)
 #define SAID_BYTES      400
+#define SLOW_RESERVE_S  5.0
 #define RANKS_MAX       (SS_STAGES_MAX * SS_TP_MAX)
 
 enum ss_status ss_agree(struct ss_link *link, enum ss_status status)
@@ -117,7 +118,15 @@ static enum ss_status open_arena(struct ss_node *node)
 static enum ss_status reserve_shards(void *user)
 {
     struct ss_node *node = user;
-    return ss_arena_reserve(node->arena, node->shards_offset, node->shard_bytes, node->threads);
+    uint64_t begun_ns = ss_now_ns();
+    enum ss_status status =
+        ss_arena_reserve(node->arena, node->shards_offset, node->shard_bytes, node->threads);
+    double seconds = (double)(ss_now_ns() - begun_ns) / 1e9;
+    if (!status && node->link->rank == 0 && seconds > SLOW_RESERVE_S)
+        SS_INFO("reserving %.1f GB of host memory on each rank took %.1f s; where huge pages are "
+                "allowed (swap/README.md) it is three times as fast",
+                (double)node->shard_bytes / 1e9, seconds);
+    return status;
 }
 
 static enum ss_status fill_model(struct ss_node *node, int index, struct ss_progress *progress)
