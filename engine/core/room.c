@@ -143,7 +143,8 @@ static struct ss_policy_claim lack_of(const struct ss_controller *controller,
         uint32_t has =
             ss_pool_free_pages(&controller->pools[stage]) + controller->pools[stage].leaving_pages;
         has = claim->counted ? 0 : has;
-        lack.short_of[stage] = claim->need[stage] > has ? claim->need[stage] - has : 0;
+        if (claim->need[stage] > has)
+            lack.short_of[stage] = claim->need[stage] + claim->wish[stage] - has;
     }
     return lack;
 }

@@ -15,6 +15,7 @@ struct ss_claim {
     bool counted;   /* a model must leave for it, whatever is free */
     bool for_load;  /* weights go before other sequences' KV; else the other way round */
     uint32_t need[SS_STAGES_MAX]; /* pages */
+    uint32_t wish[SS_STAGES_MAX]; /* more, which a victim that leaves in parts should give too */
 };
 
 enum ss_room {

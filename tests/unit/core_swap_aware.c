@@ -185,6 +185,26 @@ Test(core_swap_aware, a_victim_loses_its_tail_only)
     cr_assert_eq(view().answered, 4);
 }
 
+/* A chunk would do for the first of three requests, who would then be alone in each step. */
+Test(core_swap_aware, a_victim_leaves_room_for_the_batch)
+{
+    options.pool_pages[0] = 2 * MODEL_PAGES + 10;
+    options.limits.loads_in_flight = 1;
+    use((struct ss_swap_aware){.partial = true});
+    warm(0, 1);
+    now_ns++;
+    arrive(2, 1, 2, 1);
+    for (uint64_t request = 3; request < 6; request++)
+        arrive(request, 2, 2, 14);
+    end_load(logged(SS_ENTRY_LOAD)->number);
+    const struct ss_entry *drop = sent(SS_ENTRY_DROP, 0);
+    cr_assert(drop);
+    cr_assert_eq(drop->model, 0);
+    cr_assert_eq(drop->placement_count, 2);
+    answer_all();
+    cr_assert_eq(view().answered, 5);
+}
+
 Test(core_swap_aware, loads_follow_each_other)
 {
     use((struct ss_swap_aware){.price = true});
