@@ -68,6 +68,8 @@ void ss_fill_defaults(struct ss_reading *r)
         config->arena.spill_bytes = cuda ? GI : 64 * MI;
     if (config->limits.batches_in_flight == 0)
         config->limits.batches_in_flight = (uint32_t)config->group.pp + 1;
+    if (!is_set(r, "device.graphs"))
+        config->device.graphs = cuda && config->group.tp == 1;
     if (!is_set(r, "deterministic"))
         config->deterministic = !cuda;
     if (config->limits.batch_max == 0) {

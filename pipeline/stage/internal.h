@@ -135,6 +135,8 @@ struct needs {
     size_t edge_tokens_at, edge_bytes; /* of a batch in flight */
     uint32_t return_count;
     size_t return_tokens_at, return_bytes; /* of each */
+    uint32_t recorded_count;
+    uint64_t recorded_bytes; /* of all */
 };
 
 /* A load under way, for counting and the trace; the transfer thread's once it is queued. */
@@ -192,7 +194,6 @@ struct ss_stage {
     struct ss_token_table table;
     bool pads;                 /* steps of one token a sequence, to few numbers of rows */
     struct recorded *recorded; /* none where steps are not recorded */
-    uint32_t recorded_count;
     uint32_t *recorded_pages;
 
     struct completion completions[COMPLETIONS_MAX];

@@ -7,8 +7,17 @@
 #include "engine/base/memory.h"
 #include "pipeline/stage/internal.h"
 
-/* Shapes and models whose steps are kept; the least recently used gives way. */
-#define RECORDED_MAX 64u
+/* The driver takes what recordings need when they are made: it must be there then. */
+static enum ss_status try_memory(struct ss_stage *stage)
+{
+    ss_device_address room;
+    enum ss_status status =
+        stage->device->alloc(stage->options.device, stage->needs.recorded_bytes, &room);
+    if (status)
+        return ss_status_context(status, "memory for recorded steps");
+    stage->device->free(stage->options.device, room);
+    return SS_OK;
+}
 
 enum ss_status ss_stage_recorded_create(struct ss_stage *stage)
 {
@@ -21,10 +30,10 @@ enum ss_status ss_stage_recorded_create(struct ss_stage *stage)
     for (uint32_t i = 0; i < stage->options.model_count; i++)
         if (chunks < (size_t)stage->options.models[i].image->chunk_count)
             chunks = (size_t)stage->options.models[i].image->chunk_count;
-    /* Batches in flight each use one at most, so what gives way is not under way. */
-    uint32_t count = RECORDED_MAX + stage->options.limits.batches_in_flight;
-    enum ss_status status =
-        ss_alloc(&stage->recorded, count, sizeof *stage->recorded, "recorded steps");
+    uint32_t count = stage->needs.recorded_count;
+    enum ss_status status = try_memory(stage);
+    if (!status)
+        status = ss_alloc(&stage->recorded, count, sizeof *stage->recorded, "recorded steps");
     if (!status)
         status = ss_alloc(&stage->recorded_pages, count * chunks, sizeof *stage->recorded_pages,
                           "recorded steps");
@@ -32,13 +41,12 @@ enum ss_status ss_stage_recorded_create(struct ss_stage *stage)
         return status;
     for (uint32_t i = 0; i < count; i++)
         stage->recorded[i].pages = stage->recorded_pages + i * chunks;
-    stage->recorded_count = count;
     return SS_OK;
 }
 
 void ss_stage_recorded_destroy(struct ss_stage *stage)
 {
-    for (uint32_t i = 0; i < stage->recorded_count; i++)
+    for (uint32_t i = 0; stage->recorded && i < stage->needs.recorded_count; i++)
         if (stage->recorded[i].recording)
             stage->device->recording_destroy(stage->options.device, stage->recorded[i].recording);
     ss_free(stage->recorded);
@@ -50,7 +58,7 @@ static struct recorded *find(struct ss_stage *stage, const struct flight *flight
 {
     const struct ss_step *step = &stage->graph.step;
     struct recorded *oldest = &stage->recorded[0];
-    for (uint32_t i = 0; i < stage->recorded_count; i++) {
+    for (uint32_t i = 0; i < stage->needs.recorded_count; i++) {
         struct recorded *place = &stage->recorded[i];
         if (place->recording && place->model == flight->model && place->rows == step->rows &&
             place->context == step->context_max)
@@ -101,7 +109,7 @@ static enum ss_status record(struct ss_stage *stage, struct flight *flight,
 
 bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight)
 {
-    return stage->recorded_count && flight->alike && stage->models[flight->model].awaited;
+    return stage->recorded && flight->alike && stage->models[flight->model].awaited;
 }
 
 enum ss_status ss_stage_play(struct ss_stage *stage, struct flight *flight)

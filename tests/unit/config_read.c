@@ -83,6 +83,7 @@ Test(config_read, defaults)
     cr_assert_eq(config->limits.batches_in_flight, 2);
     cr_assert_eq(config->limits.peer_timeout_ns, 600000000000ull);
     cr_assert(config->deterministic);
+    cr_assert_not(config->device.graphs);
     cr_assert_null(config->trace);
     cr_assert_str_eq(config->policy, "swap_aware");
     cr_assert_str_eq(config->models[0].dtype, "f16");
@@ -103,6 +104,7 @@ Test(config_read, defaults_that_depend)
     cr_assert_eq(config->limits.batches_in_flight, 5);
     cr_assert_eq(config->limits.batch_max, 8);
     cr_assert_not(config->deterministic);
+    cr_assert(config->device.graphs);
     ss_config_destroy(config);
 }
 
