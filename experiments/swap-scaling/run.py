@@ -63,8 +63,8 @@ Job = tuple[Row, Callable[[], Row]]
 
 
 def plan(form: Form, options: argparse.Namespace) -> list[Job]:
-    """What to measure, the most telling first, as time may run out: the headline of all layouts
-    beside Computron's rules, then the baseline and the rules one by one."""
+    """What to measure, the most telling first, as time may run out: the headline of all layouts,
+    the baseline and the rules one by one where all of them run, then Computron's elsewhere."""
     layouts = _layouts(options)
     wanted = options.variants or form.variants
     keep = options.out if not options.small else None
@@ -87,9 +87,11 @@ def plan(form: Form, options: argparse.Namespace) -> list[Job]:
     jobs = [job for layout in layouts for job in (bare(layout), serve(layout, OURS))]
     torch = [layout for layout in form.torch_layouts if layout in layouts and options.torch]
     jobs += [baseline(layout) for layout in torch[:1]]
-    jobs += [serve(layout, COMPUTRON) for layout in layouts]
-    jobs += [serve(layout, name) for layout in form.single_layouts if layout in layouts
-             for name in (PREFETCH, ALL, *SWITCHES)]  # fmt: skip
+    singles = [layout for layout in form.single_layouts if layout in layouts]
+    jobs += [serve(layout, name) for layout in singles
+             for name in (COMPUTRON, PREFETCH, ALL, *SWITCHES)]  # fmt: skip
+    others = sorted((at for at in layouts if at not in singles), key=lambda layout: layout[0] * layout[1] == 2)
+    jobs += [serve(layout, COMPUTRON) for layout in others]
     jobs += [baseline(layout) for layout in torch[1:]]
     if form.device == "cpu":  # time is no matter: what is compared is measured side by side
         jobs.sort(key=lambda job: layouts.index((job[0]["tp"], job[0]["pp"])))
