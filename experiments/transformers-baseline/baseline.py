@@ -74,6 +74,7 @@ class Bench:
                 "context": CONTEXT, "rows": self.rows}
         with open(self.options.out, "w", encoding="utf-8") as file:
             json.dump(made, file, indent=1)
+            file.write("\n")
 
     def forward(self, ids, cache, **more):
         return self.model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **more)
