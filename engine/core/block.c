@@ -98,3 +98,24 @@ void ss_blocks_release_all(struct ss_controller *controller, uint32_t index)
     sequence->spill_block = SS_NONE;
     sequence->blocks = 0;
 }
+
+uint32_t ss_blocks_left(const struct ss_controller *controller, uint32_t index)
+{
+    const struct ss_sequence *sequence = &controller->sequences[index];
+    uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
+    uint32_t end = ss_blocks_at_end(controller, sequence);
+    return end > has ? end - has : 0;
+}
+
+uint32_t ss_blocks_of_batch(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint32_t blocks = 0, count = 0;
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        const struct ss_list *lists[] = {&model->live[class], &model->queue[class]};
+        for (int i = 0; i < 2; i++)
+            for (uint32_t at = lists[i]->first; at != SS_NONE && count < model->batch_max;
+                 at = controller->sequences[at].next, count++)
+                blocks += ss_blocks_left(controller, at);
+    }
+    return blocks;
+}

@@ -24,6 +24,12 @@ static inline bool ss_blocks_are_in(const struct ss_sequence *sequence)
            sequence->state == SS_SEQUENCE_RESTORING || sequence->state == SS_SEQUENCE_CLOSING;
 }
 
+/* Blocks that the sequence needs beside those it has, to finish. */
+uint32_t ss_blocks_left(const struct ss_controller *controller, uint32_t sequence);
+
+/* ... of all that a batch of the model would hold. */
+uint32_t ss_blocks_of_batch(const struct ss_controller *controller, const struct ss_model *model);
+
 /* The first page of a block; changes when it moves. */
 uint32_t *ss_block_page(const struct ss_controller *controller, uint16_t slot, uint16_t stage,
                         uint32_t block);

@@ -11,30 +11,6 @@
 
 #define SS_NO_MODEL UINT16_MAX
 
-/* Blocks that the sequence needs beside those it has, to finish. */
-static uint32_t blocks_left(const struct ss_controller *controller, uint32_t index)
-{
-    const struct ss_sequence *sequence = &controller->sequences[index];
-    uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
-    uint32_t end = ss_blocks_at_end(controller, sequence);
-    return end > has ? end - has : 0;
-}
-
-/* ... of all that a batch of the model would hold. */
-static uint32_t blocks_of_batch(const struct ss_controller *controller,
-                                const struct ss_model *model)
-{
-    uint32_t blocks = 0, count = 0;
-    for (int class = 0; class < SS_CLASSES; class ++) {
-        const struct ss_list *lists[] = {&model->live[class], &model->queue[class]};
-        for (int i = 0; i < 2; i++)
-            for (uint32_t at = lists[i]->first; at != SS_NONE && count < model->batch_max;
-                 at = controller->sequences[at].next, count++)
-                blocks += blocks_left(controller, at);
-    }
-    return blocks;
-}
-
 /* The load goes in if there is room for what is missing and for its first sequence to finish. What
  * leaves for it leaves room for its batch. */
 static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t order)
@@ -43,8 +19,8 @@ static bool try_load(struct ss_controller *controller, uint16_t index, uint64_t 
     struct ss_claim claim = {.order = order, .model = index, .for_load = true};
     uint32_t head = ss_model_head(controller, model), blocks = 0;
     if (head != SS_NONE)
-        blocks = blocks_left(controller, head);
-    uint32_t of_batch = blocks_of_batch(controller, model);
+        blocks = ss_blocks_left(controller, head);
+    uint32_t of_batch = ss_blocks_of_batch(controller, model);
     for (int stage = 0; stage < controller->pp; stage++) {
         claim.need[stage] =
             model->pages_in[stage][SS_CHUNK_ABSENT] + blocks * model->block_pages[stage];

@@ -10,8 +10,8 @@
 /* A move entry stays a small message. */
 #define MOVES_PER_ENTRY 256
 
-/* Adds what the heads of loaded models that are older than the claim still need to finish, and what
- * an older load waits for. */
+/* Adds what the heads of loaded models that are older than the claim still need to finish, for a
+ * guess what all at work need, and what an older load waits for. */
 static void add_reserves(const struct ss_controller *controller, struct ss_claim *claim)
 {
     for (uint32_t i = controller->first_engaged; i != SS_NONE;
@@ -21,11 +21,10 @@ static void add_reserves(const struct ss_controller *controller, struct ss_claim
         if (head == SS_NONE || !ss_model_is_loaded(controller, model) ||
             ss_precedence_of(controller, head) >= claim->order)
             continue;
-        const struct ss_sequence *sequence = &controller->sequences[head];
-        uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
-        uint32_t end = ss_blocks_at_end(controller, sequence);
-        for (int stage = 0; stage < controller->pp && end > has; stage++)
-            claim->need[stage] += (end - has) * model->block_pages[stage];
+        uint32_t blocks = claim->order == SS_NO_ORDER ? ss_blocks_of_batch(controller, model)
+                                                      : ss_blocks_left(controller, head);
+        for (int stage = 0; stage < controller->pp; stage++)
+            claim->need[stage] += blocks * model->block_pages[stage];
     }
     /* A later sequence's blocks can be taken at any time, so they keep no load waiting that finds
      * too little even so: the model that must leave for it serves meanwhile whom it can. */
