@@ -66,7 +66,7 @@ swap() { # swap TP PP [options]
 }
 
 busy() { # busy TP PP
-    try "busy-$1x$2" 120 mpirun -np $(($1 * $2)) swapbench swap --busy --tp "$1" --pp "$2" \
+    try "busy-$1x$2" 120 mpirun -np $(($1 * $2)) swapbench swap --busy --graphs --tp "$1" --pp "$2" \
         --out "$results/busy-$1x$2.json"
 }
 
@@ -84,7 +84,7 @@ golden() { # golden MODEL DTYPE: every layout that the GPUs allow; fp32, convert
 
 step() { # step TP PP [options]
     local name=step-$1x$2
-    try "$name" 150 mpirun -np $(($1 * $2)) stepbench --tp "$1" --pp "$2" \
+    try "$name" 150 mpirun -np $(($1 * $2)) stepbench --graphs --tp "$1" --pp "$2" \
         --out "$results/$name.json" "${@:3}"
 }
 
