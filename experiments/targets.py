@@ -71,10 +71,10 @@ def drops() -> Iterator[Line]:
     worst = max(steps(name)["drop, host time"] for name in names)
     yield Line("drop-time", "a drop: under 100 µs of host time", f"{1e6 * worst:.0f} µs at most, three layouts",
                worst < 100e-6, "stepbench/results/step-*.json", GPU.format("steps"))  # fmt: skip
-    found = read("hiding/results.json")["drops"][0]
+    found = read("hiding/results/drops.json")["rows"][0]
     yield Line("drop-bytes", "a drop: no byte to the host",
                f"{found['bytes_copied_back']} bytes in {found['drops']} drops (paced CPU device)",
-               found["bytes_copied_back"] == 0, "hiding/results.json",
+               found["bytes_copied_back"] == 0, "hiding/results/drops.json",
                "experiments/hiding/run.py --parts drops")  # fmt: skip
 
 

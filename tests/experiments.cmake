@@ -13,11 +13,14 @@ endfunction()
 
 ss_experiment(exact_swapping LABELS mpi COMMAND exact-swapping/run.py --requests 120 --replay)
 ss_experiment(drops LABELS mpi COMMAND hiding/run.py --small --parts drops)
-ss_experiment(hiding LABELS mpi timing COMMAND hiding/run.py --small --parts cold busy)
+ss_experiment(hiding LABELS mpi timing COMMAND hiding/run.py --small --parts cold sweep)
 # Nothing in it is judged by a time alone: only by the order of what was measured side by side.
 ss_experiment(swap_scaling LABELS mpi timing COMMAND swap-scaling/run.py --small)
 ss_experiment(workloads LABELS mpi timing COMMAND workloads/run.py --small)
 ss_experiment(ablation COMMAND ablation/run.py --small)
+# Their live halves are judged by what is answered and loaded, never by times.
+ss_experiment(density LABELS mpi timing COMMAND density/run.py --small)
+ss_experiment(generation LABELS mpi timing COMMAND generation/run.py --small)
 ss_experiment(computron COMMAND computron/run.py --seeds 0)
 ss_experiment(profile LABELS mpi timing COMMAND profile/check.py)
 ss_experiment(calibration LABELS mpi timing COMMAND calibration/run.py --small)

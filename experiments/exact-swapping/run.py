@@ -212,6 +212,7 @@ def main() -> int:
         if not is_equal(mine, other)
     ]
     content = {
+        "commit": results.commit(),
         "requests": len(requests),
         "seed": options.seed,
         "device": options.device,
