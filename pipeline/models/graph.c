@@ -53,19 +53,50 @@ const struct ss_weight *ss_graph_embedding_table(const struct ss_graph *graph, i
     return weight_of(graph->embedding, graph->embedding_address, index, weight);
 }
 
+enum ss_status ss_graph_dense(struct ss_graph *graph, ss_device_address out, ss_device_address in,
+                              const struct ss_norm *norm, int weight, int bias,
+                              enum ss_activation activation, bool gated)
+{
+    struct ss_weight w, b;
+    const struct ss_dense dense = {
+        .out = out,
+        .in = in,
+        .rows = graph->step.rows,
+        .weight = ss_graph_weight(graph, weight, &w),
+        .bias = ss_graph_weight(graph, bias, &b),
+        .norm = norm ? *norm : (struct ss_norm){.kind = SS_NORM_NONE},
+        .activation = activation,
+        .gated = gated,
+        .normed = graph->normed,
+        .product = graph->inner,
+    };
+    return graph->ops->table->dense(graph->ops, graph->stream, &dense);
+}
+
 enum ss_status ss_graph_project(struct ss_graph *graph, ss_device_address in, int weight, int bias)
 {
     const struct ss_ops_table *ops = graph->ops->table;
     uint32_t rows = graph->step.rows, hidden = graph->shape->hidden;
     struct ss_weight w, b;
+    const struct ss_dense whole = {
+        .out = graph->hidden,
+        .in = in,
+        .rows = rows,
+        .weight = ss_graph_weight(graph, weight, &w),
+        .bias = ss_graph_weight(graph, bias, &b),
+        .adds = true,
+        .product = graph->projected,
+    };
+    if (graph->cut.tp == 1)
+        return ops->dense(graph->ops, graph->stream, &whole);
     enum ss_status status = ops->linear(graph->ops, graph->stream, graph->projected, in, rows,
-                                        ss_graph_weight(graph, weight, &w), 0, SS_ACTIVATION_NONE);
-    if (!status && graph->cut.tp > 1)
+                                        whole.weight, 0, SS_ACTIVATION_NONE);
+    if (!status)
         status = graph->comm->table->all_reduce(graph->comm, graph->stream, graph->projected,
                                                 (size_t)rows * hidden, ops->activation_dtype);
     if (!status)
         status = ops->add(graph->ops, graph->stream, graph->hidden, graph->projected, rows, hidden,
-                          ss_graph_weight(graph, bias, &b));
+                          whole.bias);
     return status;
 }
 
@@ -86,13 +117,19 @@ enum ss_status ss_graph_embed(struct ss_graph *graph, int index, ss_device_addre
 }
 
 enum ss_status ss_graph_logits(struct ss_graph *graph, ss_device_address in,
-                               const struct ss_weight *table)
+                               const struct ss_norm *norm, const struct ss_weight *table)
 {
     const struct ss_ops_table *ops = graph->ops->table;
     bool split = graph->cut.tp > 1;
-    enum ss_status status =
-        ops->linear(graph->ops, graph->stream, split ? graph->logits_part : graph->logits, in,
-                    graph->sample_count, table, 0, SS_ACTIVATION_NONE);
+    const struct ss_dense dense = {
+        .out = split ? graph->logits_part : graph->logits,
+        .in = in,
+        .rows = graph->sample_count,
+        .weight = table,
+        .norm = norm ? *norm : (struct ss_norm){.kind = SS_NORM_NONE},
+        .normed = graph->normed,
+    };
+    enum ss_status status = ops->dense(graph->ops, graph->stream, &dense);
     if (!status && split)
         status = graph->comm->table->all_gather(
             graph->comm, graph->stream, graph->logits_part, graph->logits,

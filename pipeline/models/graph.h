@@ -59,6 +59,13 @@ const struct ss_weight *ss_graph_weight(const struct ss_graph *graph, int index,
 const struct ss_weight *ss_graph_embedding_table(const struct ss_graph *graph, int index,
                                                  struct ss_weight *weight);
 
+/* out = act(norm(in) * weight^T + bias) over the step's rows, or gated as struct ss_dense has it.
+ * NORM may be null. Uses normed and inner as work memory, inner where gated: no IN or OUT then. */
+SS_MUST_CHECK enum ss_status ss_graph_dense(struct ss_graph *graph, ss_device_address out,
+                                            ss_device_address in, const struct ss_norm *norm,
+                                            int weight, int bias, enum ss_activation activation,
+                                            bool gated);
+
 /* hidden += all_reduce(in * weight[OUT]^T) + bias: the row-parallel end of attention and ffn. */
 SS_MUST_CHECK enum ss_status ss_graph_project(struct ss_graph *graph, ss_device_address in,
                                               int weight, int bias);
@@ -67,8 +74,10 @@ SS_MUST_CHECK enum ss_status ss_graph_project(struct ss_graph *graph, ss_device_
 SS_MUST_CHECK enum ss_status ss_graph_embed(struct ss_graph *graph, int index,
                                             ss_device_address out);
 
-/* logits of IN[sample_count][columns] with the vocabulary-parallel table TABLE. */
+/* logits of norm(IN[sample_count][columns]) with the vocabulary-parallel table TABLE. NORM may be
+ * null; with one, IN is not normed, which is work memory. */
 SS_MUST_CHECK enum ss_status ss_graph_logits(struct ss_graph *graph, ss_device_address in,
+                                             const struct ss_norm *norm,
                                              const struct ss_weight *table);
 
 #endif

@@ -168,12 +168,11 @@ enum ss_status ss_llama_run_embedding(struct ss_graph *graph)
     return ss_graph_embed(graph, EMBED_TOKENS, graph->hidden);
 }
 
-static enum ss_status norm(struct ss_graph *graph, ss_device_address in, uint32_t rows, int index)
+static struct ss_norm norm_of(const struct ss_graph *graph, int index, struct ss_weight *weight)
 {
-    struct ss_weight weight;
-    return graph->ops->table->rms_norm(graph->ops, graph->stream, graph->normed, in, rows,
-                                       graph->shape->hidden, ss_graph_weight(graph, index, &weight),
-                                       graph->shape->norm_epsilon);
+    return (struct ss_norm){.kind = SS_NORM_RMS,
+                            .weight = ss_graph_weight(graph, index, weight),
+                            .epsilon = graph->shape->norm_epsilon};
 }
 
 static enum ss_status run_attention(struct ss_graph *graph, uint32_t layer)
@@ -181,11 +180,10 @@ static enum ss_status run_attention(struct ss_graph *graph, uint32_t layer)
     const struct ss_ops_table *ops = graph->ops->table;
     const struct ss_shape *shape = graph->shape;
     uint32_t tp = (uint32_t)graph->cut.tp;
-    struct ss_weight weight, bias;
-    enum ss_status status =
-        ops->linear(graph->ops, graph->stream, graph->qkv, graph->normed, graph->step.rows,
-                    ss_graph_weight(graph, QKV_WEIGHT, &weight),
-                    ss_graph_weight(graph, QKV_BIAS, &bias), SS_ACTIVATION_NONE);
+    struct ss_weight weight;
+    const struct ss_norm norm = norm_of(graph, NORM1, &weight);
+    enum ss_status status = ss_graph_dense(graph, graph->qkv, graph->hidden, &norm, QKV_WEIGHT,
+                                           QKV_BIAS, SS_ACTIVATION_NONE, false);
     if (!status)
         status = ops->rotate(graph->ops, graph->stream, &graph->step, graph->qkv, shape->heads / tp,
                              shape->kv_heads / tp, shape->head_dim, graph->frequencies);
@@ -200,16 +198,10 @@ static enum ss_status run_attention(struct ss_graph *graph, uint32_t layer)
 
 static enum ss_status run_ffn(struct ss_graph *graph)
 {
-    const struct ss_ops_table *ops = graph->ops->table;
-    uint32_t rows = graph->step.rows;
-    struct ss_weight weight, bias;
-    enum ss_status status =
-        ops->linear(graph->ops, graph->stream, graph->inner, graph->normed, rows,
-                    ss_graph_weight(graph, GATE_UP_WEIGHT, &weight),
-                    ss_graph_weight(graph, GATE_UP_BIAS, &bias), SS_ACTIVATION_NONE);
-    if (!status)
-        status = ops->silu_multiply(graph->ops, graph->stream, graph->gated, graph->inner, rows,
-                                    graph->shape->ffn / (uint32_t)graph->cut.tp);
+    struct ss_weight weight;
+    const struct ss_norm norm = norm_of(graph, NORM2, &weight);
+    enum ss_status status = ss_graph_dense(graph, graph->gated, graph->hidden, &norm,
+                                           GATE_UP_WEIGHT, GATE_UP_BIAS, SS_ACTIVATION_NONE, true);
     if (!status)
         status = ss_graph_project(graph, graph->gated, DOWN_WEIGHT, DOWN_BIAS);
     return status;
@@ -217,30 +209,21 @@ static enum ss_status run_ffn(struct ss_graph *graph)
 
 enum ss_status ss_llama_run_layer(struct ss_graph *graph, uint32_t layer_in_stage)
 {
-    enum ss_status status = norm(graph, graph->hidden, graph->step.rows, NORM1);
-    if (!status)
-        status = run_attention(graph, layer_in_stage);
-    if (!status)
-        status = norm(graph, graph->hidden, graph->step.rows, NORM2);
-    if (!status)
-        status = run_ffn(graph);
-    return status;
+    enum ss_status status = run_attention(graph, layer_in_stage);
+    return status ? status : run_ffn(graph);
 }
 
 enum ss_status ss_llama_run_head(struct ss_graph *graph)
 {
-    struct ss_weight weight;
+    struct ss_weight weight, norm_weight;
+    const struct ss_norm norm = norm_of(graph, FINAL_NORM, &norm_weight);
     enum ss_status status = graph->ops->table->gather_rows(
         graph->ops, graph->stream, graph->projected, graph->hidden, graph->sample_rows,
         graph->sample_count, graph->shape->hidden);
-    if (!status)
-        status = norm(graph, graph->projected, graph->sample_count, FINAL_NORM);
-    if (status)
-        return status;
     const struct ss_weight *table = ss_graph_weight(graph, HEAD_TABLE, &weight);
     if (!table)
         table = ss_graph_embedding_table(graph, EMBED_TOKENS, &weight);
-    return ss_graph_logits(graph, graph->normed, table);
+    return status ? status : ss_graph_logits(graph, graph->projected, &norm, table);
 }
 
 const struct ss_family ss_family_llama = {

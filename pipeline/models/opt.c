@@ -173,14 +173,29 @@ static void describe_head(const struct ss_shape *shape, struct ss_cut cut, bool 
         ss_describe_vocab(chunk, shape, cut, shape->embedding, "lm_head.weight");
 }
 
-static enum ss_status norm(struct ss_graph *graph, ss_device_address out, ss_device_address in,
-                           uint32_t rows, int weight)
+/* A layer norm of the chunk, whose tensors are WEIGHT and the next. */
+struct norm {
+    struct ss_weight weight, bias;
+    struct ss_norm norm;
+};
+
+static const struct ss_norm *norm_of(const struct ss_graph *graph, int weight, struct norm *norm)
 {
-    struct ss_weight w, b;
-    return graph->ops->table->layer_norm(graph->ops, graph->stream, out, in, rows,
-                                         graph->shape->hidden, ss_graph_weight(graph, weight, &w),
-                                         ss_graph_weight(graph, weight + 1, &b),
-                                         graph->shape->norm_epsilon);
+    norm->norm = (struct ss_norm){.kind = SS_NORM_LAYER,
+                                  .weight = ss_graph_weight(graph, weight, &norm->weight),
+                                  .bias = ss_graph_weight(graph, weight + 1, &norm->bias),
+                                  .epsilon = graph->shape->norm_epsilon};
+    return &norm->norm;
+}
+
+static enum ss_status apply_norm(struct ss_graph *graph, ss_device_address rows, uint32_t count,
+                                 int weight)
+{
+    struct norm norm;
+    norm_of(graph, weight, &norm);
+    return graph->ops->table->layer_norm(graph->ops, graph->stream, rows, rows, count,
+                                         graph->shape->hidden, norm.norm.weight, norm.norm.bias,
+                                         norm.norm.epsilon);
 }
 
 static enum ss_status run_embedding(struct ss_graph *graph)
@@ -200,15 +215,13 @@ static enum ss_status run_embedding(struct ss_graph *graph)
     return status;
 }
 
-static enum ss_status run_attention(struct ss_graph *graph, uint32_t layer, ss_device_address in)
+static enum ss_status run_attention(struct ss_graph *graph, uint32_t layer,
+                                    const struct ss_norm *norm)
 {
     const struct ss_ops_table *ops = graph->ops->table;
     const struct ss_shape *shape = graph->shape;
-    struct ss_weight weight, bias;
-    enum ss_status status =
-        ops->linear(graph->ops, graph->stream, graph->qkv, in, graph->step.rows,
-                    ss_graph_weight(graph, QKV_WEIGHT, &weight),
-                    ss_graph_weight(graph, QKV_BIAS, &bias), SS_ACTIVATION_NONE);
+    enum ss_status status = ss_graph_dense(graph, graph->qkv, graph->hidden, norm, QKV_WEIGHT,
+                                           QKV_BIAS, SS_ACTIVATION_NONE, false);
     if (!status)
         status = ops->attention(graph->ops, graph->stream, &graph->step, &graph->kv, layer,
                                 graph->qkv, shape->heads / (uint32_t)graph->cut.tp,
@@ -218,13 +231,10 @@ static enum ss_status run_attention(struct ss_graph *graph, uint32_t layer, ss_d
     return status;
 }
 
-static enum ss_status run_ffn(struct ss_graph *graph, ss_device_address in)
+static enum ss_status run_ffn(struct ss_graph *graph, const struct ss_norm *norm)
 {
-    struct ss_weight weight, bias;
-    enum ss_status status = graph->ops->table->linear(
-        graph->ops, graph->stream, graph->inner, in, graph->step.rows,
-        ss_graph_weight(graph, FC1_WEIGHT, &weight), ss_graph_weight(graph, FC1_BIAS, &bias),
-        graph->shape->activation);
+    enum ss_status status = ss_graph_dense(graph, graph->inner, graph->hidden, norm, FC1_WEIGHT,
+                                           FC1_BIAS, graph->shape->activation, false);
     if (!status)
         status = ss_graph_project(graph, graph->inner, FC2_WEIGHT, FC2_BIAS);
     return status;
@@ -234,20 +244,15 @@ static enum ss_status run_layer(struct ss_graph *graph, uint32_t layer)
 {
     bool first = graph->shape->norm_first;
     uint32_t rows = graph->step.rows;
-    ss_device_address in = first ? graph->normed : graph->hidden;
-    enum ss_status status = SS_OK;
-    if (first)
-        status = norm(graph, graph->normed, graph->hidden, rows, NORM1_WEIGHT);
-    if (!status)
-        status = run_attention(graph, layer, in);
+    struct norm norm;
+    enum ss_status status =
+        run_attention(graph, layer, first ? norm_of(graph, NORM1_WEIGHT, &norm) : 0);
     if (!status && !first)
-        status = norm(graph, graph->hidden, graph->hidden, rows, NORM1_WEIGHT);
-    if (!status && first)
-        status = norm(graph, graph->normed, graph->hidden, rows, NORM2_WEIGHT);
+        status = apply_norm(graph, graph->hidden, rows, NORM1_WEIGHT);
     if (!status)
-        status = run_ffn(graph, in);
+        status = run_ffn(graph, first ? norm_of(graph, NORM2_WEIGHT, &norm) : 0);
     if (!status && !first)
-        status = norm(graph, graph->hidden, graph->hidden, rows, NORM2_WEIGHT);
+        status = apply_norm(graph, graph->hidden, rows, NORM2_WEIGHT);
     return status;
 }
 
@@ -255,24 +260,25 @@ static enum ss_status run_head(struct ss_graph *graph)
 {
     const struct ss_ops_table *ops = graph->ops->table;
     struct ss_weight weight, project;
+    struct norm norm;
     uint32_t count = graph->sample_count;
-    ss_device_address in = graph->normed;
-    enum ss_status status =
-        ops->gather_rows(graph->ops, graph->stream, graph->normed, graph->hidden,
-                         graph->sample_rows, count, graph->shape->hidden);
-    if (!status && graph->shape->final_norm)
-        status = norm(graph, graph->normed, graph->normed, count, FINAL_WEIGHT);
-    if (!status && ss_graph_weight(graph, PROJECT_OUT, &project)) {
-        in = graph->projected;
-        status = ops->linear(graph->ops, graph->stream, in, graph->normed, count, &project, 0,
-                             SS_ACTIVATION_NONE);
-    }
-    if (status)
-        return status;
+    bool normed = graph->shape->final_norm;
     const struct ss_weight *table = ss_graph_weight(graph, HEAD_TABLE, &weight);
     if (!table)
         table = ss_graph_embedding_table(graph, EMBED_TOKENS, &weight);
-    return ss_graph_logits(graph, in, table);
+    enum ss_status status =
+        ops->gather_rows(graph->ops, graph->stream, graph->projected, graph->hidden,
+                         graph->sample_rows, count, graph->shape->hidden);
+    if (status || !ss_graph_weight(graph, PROJECT_OUT, &project))
+        return status ? status
+                      : ss_graph_logits(graph, graph->projected,
+                                        normed ? norm_of(graph, FINAL_WEIGHT, &norm) : 0, table);
+    if (normed)
+        status = apply_norm(graph, graph->projected, count, FINAL_WEIGHT);
+    if (!status)
+        status = ops->linear(graph->ops, graph->stream, graph->normed, graph->projected, count,
+                             &project, 0, SS_ACTIVATION_NONE);
+    return status ? status : ss_graph_logits(graph, graph->normed, 0, table);
 }
 
 const struct ss_family ss_family_opt = {

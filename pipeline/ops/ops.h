@@ -28,6 +28,32 @@ struct ss_weight {
     uint32_t rows, columns;
 };
 
+enum ss_norm_kind { SS_NORM_NONE, SS_NORM_LAYER, SS_NORM_RMS };
+
+/* A norm of rows as wide as what it stands before; its weights as in layer_norm() and rms_norm().
+ */
+struct ss_norm {
+    enum ss_norm_kind kind;
+    const struct ss_weight *weight, *bias;
+    float epsilon;
+};
+
+/* A product with what comes before and after it in a model:
+ *   out (+)= act(norm(in) * weight^T + bias)
+ * Gated, the weight's first half of rows is the gate, and out = silu(gate) * rest, half as wide. */
+struct ss_dense {
+    ss_device_address out, in; /* do not overlap */
+    uint32_t rows;
+    const struct ss_weight *weight, *bias; /* BIAS may be null */
+    struct ss_norm norm;
+    enum ss_activation activation; /* none where gated */
+    bool gated;
+    bool adds; /* to what OUT holds */
+    /* Work memory, of [rows][the weight's columns] for a norm, [rows][its rows] for gated or adds.
+     */
+    ss_device_address normed, product;
+};
+
 /* The shape of one step, as arrays in device memory that were copied there on the same stream. */
 struct ss_step {
     uint32_t rows; /* new tokens in all */
@@ -111,6 +137,11 @@ struct ss_ops_table {
                              ss_device_address in, uint32_t rows, const struct ss_weight *weight,
                              const struct ss_weight *bias, enum ss_activation activation);
 
+    /* One struct ss_dense, which is not kept. As a whole, or as the operations that it consists of:
+     * then intermediate values are rounded to activations. */
+    enum ss_status (*dense)(struct ss_ops *ops, struct ss_stream *stream,
+                            const struct ss_dense *dense);
+
     /* out = LayerNorm(in) * weight + bias. WEIGHT and BIAS may be null (no affine part). In place
      * is fine. */
     enum ss_status (*layer_norm)(struct ss_ops *ops, struct ss_stream *stream,
@@ -176,6 +207,10 @@ struct ss_ops {
     const struct ss_ops_table *table;
     struct ss_device *device;
 };
+
+/* A DENSE operation as the table's other operations, for backends that have none of their own. */
+SS_MUST_CHECK enum ss_status ss_dense_compose(struct ss_ops *ops, struct ss_stream *stream,
+                                              const struct ss_dense *dense);
 
 /* Roofline of a machine, for paced operations: an operation takes
  * max(bytes / memory rate, operations / compute rate) + overhead. */

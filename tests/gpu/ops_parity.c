@@ -7,14 +7,6 @@
 
 static const enum ss_dtype types[] = {SS_F32, SS_F16, SS_BF16};
 
-/* The statement that follows runs on each side in turn. */
-#define ON_BOTH(pair, s) for (struct side *s = (pair)->sides; s < (pair)->sides + SIDES; s++)
-
-static int index_of(const struct pair *pair, const struct side *side)
-{
-    return (int)(side - pair->sides);
-}
-
 static void run_linear(struct pair *pair, uint32_t rows, uint32_t n, uint32_t k, enum ss_dtype type,
                        enum ss_dtype bias_type, bool biased, enum ss_activation activation)
 {
@@ -208,11 +200,12 @@ static void attention_step(struct pair *pair, const struct attention_case *c,
 
 static void attention(struct pair *pair)
 {
-    static const struct attention_case cases[] = {{1, 1, 8, 4},    {4, 4, 64, 16}, {8, 2, 128, 16},
-                                                  {6, 3, 80, 16},  {2, 1, 256, 8}, {3, 1, 10, 5},
-                                                  {12, 12, 96, 32}};
+    static const struct attention_case cases[] = {
+        {1, 1, 8, 4},  {4, 4, 64, 16}, {8, 2, 128, 16},  {6, 3, 80, 16},  {2, 1, 256, 8},
+        {3, 1, 10, 5}, {8, 1, 64, 16}, {14, 2, 128, 16}, {11, 1, 96, 16}, {12, 12, 96, 32}};
     static const uint32_t none[8] = {0}, prefill[] = {1, 70, 33, 200, 5},
-                          decode[] = {1, 1, 1, 1, 1}, slices[] = {3, 1, 64, 1, 17};
+                          decode[] = {1, 1, 1, 1, 1}, slices[] = {3, 1, 64, 1, 17},
+                          few[] = {2, 5, 1, 15, 3}, far[] = {127, 128, 255, 256, 700};
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct attention_case *c = &cases[i];
         uint32_t n = 5, before[5];
@@ -227,6 +220,11 @@ static void attention(struct pair *pair)
         for (uint32_t k = 0; k < n; k++)
             before[k] = counts[k] + 1;
         attention_step(pair, c, &pool, slices, before, n, "attention, mixed");
+        if (longest < 704)
+            continue;
+        attention_step(pair, c, &pool, far, none, n, "attention, long prefill");
+        attention_step(pair, c, &pool, decode, far, n, "attention, long context");
+        attention_step(pair, c, &pool, few, far, n, "attention, a few after a long context");
     }
     pair_end(pair, "attention");
 }
@@ -334,6 +332,7 @@ int main(int count, char **arguments)
         pair_open(&pair, kinds[i]);
         if (!brief)
             linear(&pair);
+        parity_dense(&pair);
         norms(&pair);
         rows_of(&pair);
         rotate(&pair);

@@ -163,8 +163,9 @@ int main(int count, char **arguments)
         int stream;
         uint32_t rows;
         bool loaded;
-    } products[] = {{"product, the library's first, on another stream", 1, 1, false},
-                    {"product, the same again, behind the wait", 0, 1, true},
+    } products[] = {{"product of few rows, first use, behind the wait", 0, 1, true},
+                    {"product, the library's first, on another stream", 1, 12, false},
+                    {"product, the same again, behind the wait", 0, 12, true},
                     {"product, another kernel, on another stream", 1, 600, false},
                     {"product, that kernel, other rows, behind the wait", 0, 700, true},
                     {"product, another kernel, behind the wait", 0, 40, false},

@@ -194,3 +194,19 @@ void compare_ints(struct pair *pair, const struct both *block, size_t count, con
     free(a);
     free(b);
 }
+
+void compare_bits(struct pair *pair, const struct both *a, size_t a_at, const struct both *b,
+                  size_t b_at, size_t count, const char *what)
+{
+    struct side *side = &pair->sides[GPU];
+    size_t element = ss_dtype_bytes(side->type);
+    void *left = get(side, a->at[GPU] + a_at * element, count * element);
+    void *right = get(side, b->at[GPU] + b_at * element, count * element);
+    if (memcmp(left, right, count * element) != 0) {
+        printf("    FAILED %s: not the same bits\n", what);
+        pair->failed++;
+    }
+    pair->compared++;
+    free(left);
+    free(right);
+}

@@ -40,6 +40,14 @@ struct both {
     size_t count; /* elements */
 };
 
+/* The statement that follows runs on each side in turn. */
+#define ON_BOTH(pair, s) for (struct side *s = (pair)->sides; s < (pair)->sides + SIDES; s++)
+
+static inline int index_of(const struct pair *pair, const struct side *side)
+{
+    return (int)(side - pair->sides);
+}
+
 /* KIND: of the CUDA operations. */
 void pair_open(struct pair *pair, const char *kind);
 /* Returns how many comparisons failed. */
@@ -62,5 +70,11 @@ void compare(struct pair *pair, const struct both *block, size_t offset, size_t 
              const char *what);
 /* Integers of both sides: equal. */
 void compare_ints(struct pair *pair, const struct both *block, size_t count, const char *what);
+/* COUNT activations of the CUDA side, from elements A and B of their blocks on: the same bits. */
+void compare_bits(struct pair *pair, const struct both *a, size_t a_at, const struct both *b,
+                  size_t b_at, size_t count, const char *what);
+
+/* parity_dense.c */
+void parity_dense(struct pair *pair);
 
 #endif

@@ -23,6 +23,7 @@ static const struct ss_ops_table table = {
     .embed = ss_cpu_queue_embed,
     .add_positions = ss_cpu_queue_add_positions,
     .linear = ss_cpu_queue_linear,
+    .dense = ss_dense_compose,
     .layer_norm = ss_cpu_queue_layer_norm,
     .rms_norm = ss_cpu_queue_rms_norm,
     .add = ss_cpu_queue_add,

@@ -27,9 +27,8 @@ struct context {
 template <typename T>
 static __device__ T *place_of(const struct context &c, unsigned sequence, unsigned position)
 {
-    unsigned long long page =
-        (unsigned long long)
-            c.blocks[(size_t)sequence * c.blocks_stride + position / c.kv.block_tokens];
+    unsigned long long page = (unsigned long long)__ldcg(
+        c.blocks + (size_t)sequence * c.blocks_stride + position / c.kv.block_tokens);
     T *layer = (T *)(c.kv.pool + page * c.kv.page_bytes + c.layer * c.kv.layer_bytes);
     return layer + (size_t)(position % c.kv.block_tokens) * c.kv.kv_heads * c.kv.head_dim;
 }
@@ -39,5 +38,11 @@ bool ss_cuda_tiles_fit(unsigned head_dim);
 template <typename T>
 void ss_cuda_attend_tiled(T *out, const T *qkv, const struct context &c, unsigned sequences,
                           unsigned rows_max, cudaStream_t stream);
+
+/* attention_split.cu: the sequences of fewer rows; writes their keys and values. No context is
+ * longer than CONTEXT_MAX. */
+template <typename T>
+void ss_cuda_attend_split(struct ss_cuda_ops *ops, T *out, const T *qkv, const struct context &c,
+                          unsigned rows, unsigned context_max, cudaStream_t stream);
 
 #endif

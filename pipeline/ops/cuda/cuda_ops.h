@@ -1,4 +1,4 @@
-/* Operations on CUDA devices: cuBLASLt for products, own kernels for the rest.
+/* Operations on CUDA devices: cuBLASLt for products of many rows, own kernels for the rest.
  *
  * Activations, KV and logits are fp16 ("real") or bf16 ("real-bf16"), one type per instance; sums,
  * norms, softmax and sampling are computed in fp32 or better. Weights of the activations' type are
@@ -6,9 +6,20 @@
  * are converted to the weights' type, a product in fp32 comes back, slice by slice. bf16 weights
  * take digits from fp16 activations: such models are best run as "real-bf16".
  *
- * A product's kernel is chosen by cuBLASLt's heuristic from the shape alone, with the rows rounded
- * up to a power of two: no timing, so nothing depends on residency or placement. It does depend on
- * the batch's rows; batch_invariant is false.
+ * Products of up to eight rows whose weights have the activations' type are bound by reading them
+ * and have a kernel of their own (few_rows.cu), where the device is of compute capability 9.0 or
+ * later and the rows fit its shared memory: with 227 KiB, eight of up to 10,000 columns, one of
+ * 100,000. A row's bits are then the same whatever the number of rows. The kernel of any other
+ * product is chosen by cuBLASLt's heuristic from the shape alone, with the rows rounded up to a
+ * power of two: no timing, so nothing depends on residency or placement. It does depend on the
+ * batch's rows; batch_invariant is false. Attention of fewer than 16 new rows of a sequence depends
+ * on each row's own context only.
+ *
+ * Kernels may begin while the one before them ends (launch.cuh): a product fetches weights,
+ * attention a step's arrays and cached keys and values before the end of what was queued last. They
+ * wait for it before they read anything that an operation of the same step writes. gather_tokens
+ * and embed wait for all that came before them, and the first operation of a step must be one of
+ * them, or follow something else than a kernel.
  *
  * An instance's calls go to one stream at a time: its work memory is shared by them. */
 #ifndef SS_PIPELINE_OPS_CUDA_CUDA_OPS_H

@@ -62,6 +62,44 @@ struct weights {
     }
 };
 
+template <typename T> struct dtype_of;
+template <> struct dtype_of<__half> {
+    static const enum ss_dtype value = SS_F16;
+};
+template <> struct dtype_of<__nv_bfloat16> {
+    static const enum ss_dtype value = SS_BF16;
+};
+
+/* Eight weights from element C on, a multiple of eight; NONE where there are none. One load where
+ * they have the activations' type. */
+template <typename T>
+static __device__ inline void load_weights(float *to, const struct weights &from, size_t c,
+                                           float none)
+{
+    if (from.data && from.dtype == dtype_of<T>::value) {
+        struct vector_of<T, 8> part = *(const struct vector_of<T, 8> *)((const T *)from.data + c);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            to[i] = widen(part.element[i]);
+    } else {
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            to[i] = from.data ? from.at(c + i) : none;
+    }
+}
+
+/* Norms round alike wherever they are computed: the compiler has no choice here. */
+static __device__ inline float add_square(float sum, float value)
+{
+    return __fmaf_rn(value, value, sum);
+}
+
+static __device__ inline float normalised(float value, float mean, float scale, float weight,
+                                          float bias)
+{
+    return __fmaf_rn(__fmul_rn(__fsub_rn(value, mean), scale), weight, bias);
+}
+
 static inline struct weights weights_of(const struct ss_weight *weight)
 {
     struct weights none = {0, SS_F32};
@@ -98,6 +136,13 @@ template <typename... Kernels> static inline int load_kernels(Kernels... kernels
         if (code != cudaSuccess)
             return (int)code;
     return cudaSuccess;
+}
+
+/* Zeroes memory that no stream uses yet. */
+static inline int zero(ss_device_address address, size_t bytes)
+{
+    cudaError_t code = cudaMemset((void *)address, 0, bytes);
+    return (int)(code == cudaSuccess ? cudaStreamSynchronize(0) : code);
 }
 
 /* Sum over a block of a whole number of warps, given to all its threads; the order is fixed. */

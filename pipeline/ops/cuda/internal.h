@@ -10,7 +10,13 @@
 #define SS_CUDA_WORKSPACE_BYTES ((size_t)32 << 20)
 #define SS_CUDA_SCRATCH_BYTES   ((size_t)64 << 20)
 
+#define SS_CUDA_COUNTERS_BYTES ((size_t)256 << 10)
+#define SS_CUDA_PROGRESS_BYTES ((size_t)16 << 10)
+
 #define SS_CUDA_HEAD_DIM_MAX 256u
+
+/* Norms of up to so many columns, in eights, are computed in the same order wherever they are. */
+#define SS_CUDA_WIDE_NORM_COLUMNS_MAX 16384u
 
 struct ss_cuda_plans;
 
@@ -18,6 +24,9 @@ struct ss_cuda_ops {
     struct ss_ops base;
     struct ss_cuda_plans *plans;
     ss_device_address workspace, scratch_in, scratch_out;
+    ss_device_address counters, progress; /* of attention, of sampling; zero between launches */
+    uint32_t processors;                  /* of the device */
+    size_t shared_bytes_max; /* of a block that copies in bulk; 0: the device has no such copies */
 };
 
 /* The rest of the table, in the files named after what they do. */
@@ -33,6 +42,8 @@ enum ss_status ss_cuda_add_positions(struct ss_ops *ops, struct ss_stream *strea
 enum ss_status ss_cuda_linear(struct ss_ops *ops, struct ss_stream *stream, ss_device_address out,
                               ss_device_address in, uint32_t rows, const struct ss_weight *weight,
                               const struct ss_weight *bias, enum ss_activation activation);
+enum ss_status ss_cuda_dense(struct ss_ops *ops, struct ss_stream *stream,
+                             const struct ss_dense *dense);
 enum ss_status ss_cuda_layer_norm(struct ss_ops *ops, struct ss_stream *stream,
                                   ss_device_address out, ss_device_address in, uint32_t rows,
                                   uint32_t columns, const struct ss_weight *weight,
@@ -78,12 +89,15 @@ enum ss_status ss_cuda_finish(struct ss_ops *ops, struct ss_stream *stream, ss_d
                               ss_device_address in, uint32_t rows, uint32_t columns,
                               const struct ss_weight *bias, enum ss_activation activation);
 
-/* Load the kernels of a file; each returns a cudaError_t. */
-int ss_cuda_load_rows(void);
-int ss_cuda_load_tokens(void);
-int ss_cuda_load_norms(void);
-int ss_cuda_load_attention(void);
-int ss_cuda_load_attention_tiled(void);
-int ss_cuda_load_sample(void);
+/* Load the kernels of a file, and prepare what of OPS they use; each returns a cudaError_t. */
+int ss_cuda_load_rows(struct ss_cuda_ops *ops);
+int ss_cuda_load_tokens(struct ss_cuda_ops *ops);
+int ss_cuda_load_norms(struct ss_cuda_ops *ops);
+int ss_cuda_load_attention(struct ss_cuda_ops *ops);
+int ss_cuda_load_attention_any(struct ss_cuda_ops *ops);
+int ss_cuda_load_attention_split(struct ss_cuda_ops *ops);
+int ss_cuda_load_attention_tiled(struct ss_cuda_ops *ops);
+int ss_cuda_load_sample(struct ss_cuda_ops *ops);
+int ss_cuda_load_few_rows(struct ss_cuda_ops *ops);
 
 #endif

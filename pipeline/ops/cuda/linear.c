@@ -5,9 +5,14 @@
 #include <string.h>
 
 #include "engine/base/memory.h"
+#include "pipeline/ops/cuda/few_rows.h"
 #include "pipeline/ops/cuda/internal.h"
 
 #define PLANS_MAX 8192
+
+/* So many rows are normalised by every block of a product itself; more cost more than a launch. But
+ * rows that norms.cu takes in another order are never left to it. */
+#define NORM_ROWS_MAX 2
 
 struct plan_key {
     uint32_t n, k, rows;
@@ -251,11 +256,51 @@ enum ss_status ss_cuda_linear(struct ss_ops *base, struct ss_stream *stream, ss_
 {
     struct ss_cuda_ops *ops = (struct ss_cuda_ops *)base;
     enum ss_status status = ss_cuda_begin(base->device, "linear");
+    const struct ss_dense dense = {.out = out,
+                                   .in = in,
+                                   .rows = rows,
+                                   .weight = weight,
+                                   .bias = bias,
+                                   .activation = activation};
     if (status || rows == 0)
         return status;
+    if (ss_cuda_few_rows_fit(ops, &dense))
+        return ss_cuda_multiply_few(ops, stream, &dense);
     return weight->dtype == base->table->activation_dtype
                ? linear_direct(ops, stream, out, in, rows, weight, bias, activation)
                : linear_converted(ops, stream, out, in, rows, weight, bias, activation);
+}
+
+/* A norm as its own operation, in front of the rest of DENSE. */
+static enum ss_status norm_apart(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                                 const struct ss_dense *dense)
+{
+    const struct ss_norm *norm = &dense->norm;
+    uint32_t columns = dense->weight->columns;
+    struct ss_dense rest = *dense;
+    rest.in = dense->normed;
+    rest.norm.kind = SS_NORM_NONE;
+    enum ss_status status =
+        norm->kind == SS_NORM_LAYER
+            ? ss_cuda_layer_norm(&ops->base, stream, dense->normed, dense->in, dense->rows, columns,
+                                 norm->weight, norm->bias, norm->epsilon)
+            : ss_cuda_rms_norm(&ops->base, stream, dense->normed, dense->in, dense->rows, columns,
+                               norm->weight, norm->epsilon);
+    return status ? status : ss_cuda_multiply_few(ops, stream, &rest);
+}
+
+enum ss_status ss_cuda_dense(struct ss_ops *base, struct ss_stream *stream,
+                             const struct ss_dense *dense)
+{
+    struct ss_cuda_ops *ops = (struct ss_cuda_ops *)base;
+    if (dense->rows == 0)
+        return SS_OK;
+    if (!ss_cuda_few_rows_fit(ops, dense))
+        return ss_dense_compose(base, stream, dense);
+    return dense->norm.kind == SS_NORM_NONE || dense->rows <= NORM_ROWS_MAX ||
+                   dense->weight->columns > SS_CUDA_WIDE_NORM_COLUMNS_MAX
+               ? ss_cuda_multiply_few(ops, stream, dense)
+               : norm_apart(ops, stream, dense);
 }
 
 enum ss_status ss_cuda_plans_create(struct ss_device *device, struct ss_cuda_plans **out)

@@ -1,6 +1,7 @@
 /* Norms: one block a row, mean and variance in two passes: over registers where the row fits and
  * its length allows wide loads, else over what the caches hold. */
 #include "pipeline/ops/cuda/elements.cuh"
+#include "pipeline/ops/cuda/launch.cuh"
 
 #define THREADS      256
 #define WIDE_THREADS 512
@@ -18,19 +19,12 @@ static __global__ void layer_norm(T *out, const T *in, unsigned columns, struct 
     for (unsigned c = threadIdx.x; c < columns; c += THREADS)
         sum += widen(from[c]);
     float mean = block_sum(sum, shared) / (float)columns;
-    for (unsigned c = threadIdx.x; c < columns; c += THREADS) {
-        float centred = widen(from[c]) - mean;
-        squares += centred * centred;
-    }
+    for (unsigned c = threadIdx.x; c < columns; c += THREADS)
+        squares = add_square(squares, widen(from[c]) - mean);
     float scale = 1.0f / sqrtf(block_sum(squares, shared) / (float)columns + epsilon);
-    for (unsigned c = threadIdx.x; c < columns; c += THREADS) {
-        float value = (widen(from[c]) - mean) * scale;
-        if (weight.data)
-            value *= weight.at(c);
-        if (bias.data)
-            value += bias.at(c);
-        to[c] = narrow<T>(value);
-    }
+    for (unsigned c = threadIdx.x; c < columns; c += THREADS)
+        to[c] = narrow<T>(normalised(widen(from[c]), mean, scale, weight.data ? weight.at(c) : 1,
+                                     bias.data ? bias.at(c) : 0));
 }
 
 template <typename T>
@@ -41,13 +35,11 @@ static __global__ void rms_norm(T *out, const T *in, unsigned columns, struct we
     const T *from = in + (size_t)blockIdx.x * columns;
     T *to = out + (size_t)blockIdx.x * columns;
     float squares = 0;
-    for (unsigned c = threadIdx.x; c < columns; c += THREADS) {
-        float value = widen(from[c]);
-        squares += value * value;
-    }
+    for (unsigned c = threadIdx.x; c < columns; c += THREADS)
+        squares = add_square(squares, widen(from[c]));
     float scale = 1.0f / sqrtf(block_sum(squares, shared) / (float)columns + epsilon);
     for (unsigned c = threadIdx.x; c < columns; c += THREADS)
-        to[c] = narrow<T>(widen(from[c]) * scale * weight.at(c));
+        to[c] = narrow<T>(normalised(widen(from[c]), 0, scale, weight.at(c), 0));
 }
 
 template <typename T, bool CENTRED>
@@ -59,6 +51,8 @@ static __global__ void __launch_bounds__(WIDE_THREADS)
     float held[VECTORS][WIDTH] = {}, sum = 0, squares = 0, mean = 0;
     in += (size_t)blockIdx.x * columns;
     out += (size_t)blockIdx.x * columns;
+    let_next_begin();
+    await_earlier();
 #pragma unroll
     for (unsigned v = 0; v < VECTORS; v++) {
         unsigned c = (v * WIDE_THREADS + threadIdx.x) * WIDTH;
@@ -76,30 +70,29 @@ static __global__ void __launch_bounds__(WIDE_THREADS)
 #pragma unroll
         for (int i = 0; i < WIDTH; i++)
             if ((v * WIDE_THREADS + threadIdx.x) * WIDTH < columns)
-                squares += (held[v][i] - mean) * (held[v][i] - mean);
+                squares = add_square(squares, held[v][i] - mean);
     float scale = 1.0f / sqrtf(block_sum(squares, shared) / (float)columns + epsilon);
 #pragma unroll
     for (unsigned v = 0; v < VECTORS; v++) {
         unsigned c = (v * WIDE_THREADS + threadIdx.x) * WIDTH;
         struct vector_of<T, WIDTH> part;
+        float weights[WIDTH], biases[WIDTH];
         if (c >= columns)
             continue;
+        load_weights<T>(weights, weight, c, 1);
+        load_weights<T>(biases, bias, c, 0);
 #pragma unroll
-        for (int i = 0; i < WIDTH; i++) {
-            float value = (held[v][i] - mean) * scale;
-            if (weight.data)
-                value *= weight.at(c + i);
-            if (bias.data)
-                value += bias.at(c + i);
-            part.element[i] = narrow<T>(value);
-        }
+        for (int i = 0; i < WIDTH; i++)
+            part.element[i] = narrow<T>(normalised(held[v][i], mean, scale, weights[i], biases[i]));
         *(struct vector_of<T, WIDTH> *)(out + c) = part;
     }
 }
 
+static_assert(SS_CUDA_WIDE_NORM_COLUMNS_MAX == WIDE_THREADS * WIDTH * VECTORS, "");
+
 static inline bool fits_wide(uint32_t columns)
 {
-    return columns % WIDTH == 0 && columns <= WIDE_THREADS * WIDTH * VECTORS;
+    return columns % WIDTH == 0 && columns <= SS_CUDA_WIDE_NORM_COLUMNS_MAX;
 }
 
 extern "C" enum ss_status ss_cuda_layer_norm(struct ss_ops *ops, struct ss_stream *stream,
@@ -113,8 +106,8 @@ extern "C" enum ss_status ss_cuda_layer_norm(struct ss_ops *ops, struct ss_strea
     return launch_by_type(ops, "layer_norm", [&](auto type) {
         using T = decltype(type);
         if (fits_wide(columns))
-            norm_wide<T, true><<<rows, WIDE_THREADS, 0, native(stream)>>>(
-                (T *)out, (const T *)in, columns, weights_of(weight), weights_of(bias), epsilon);
+            launch_early(norm_wide<T, true>, rows, WIDE_THREADS, 0, native(stream), (T *)out,
+                         (const T *)in, columns, weights_of(weight), weights_of(bias), epsilon);
         else
             layer_norm<T><<<rows, THREADS, 0, native(stream)>>>(
                 (T *)out, (const T *)in, columns, weights_of(weight), weights_of(bias), epsilon);
@@ -131,15 +124,15 @@ extern "C" enum ss_status ss_cuda_rms_norm(struct ss_ops *ops, struct ss_stream 
     return launch_by_type(ops, "rms_norm", [&](auto type) {
         using T = decltype(type);
         if (fits_wide(columns))
-            norm_wide<T, false><<<rows, WIDE_THREADS, 0, native(stream)>>>(
-                (T *)out, (const T *)in, columns, weights_of(weight), weights_of(0), epsilon);
+            launch_early(norm_wide<T, false>, rows, WIDE_THREADS, 0, native(stream), (T *)out,
+                         (const T *)in, columns, weights_of(weight), weights_of(0), epsilon);
         else
             rms_norm<T><<<rows, THREADS, 0, native(stream)>>>((T *)out, (const T *)in, columns,
                                                               weights_of(weight), epsilon);
     });
 }
 
-extern "C" int ss_cuda_load_norms(void)
+extern "C" int ss_cuda_load_norms(struct ss_cuda_ops *)
 {
     return load_kernels(norm_wide<__half, true>, norm_wide<__half, false>,
                         norm_wide<__nv_bfloat16, true>, norm_wide<__nv_bfloat16, false>,

@@ -1,5 +1,6 @@
 /* Operations on rows of activations, element by element. */
 #include "pipeline/ops/cuda/elements.cuh"
+#include "pipeline/ops/cuda/launch.cuh"
 
 #define THREADS    256
 #define BLOCKS_MAX 65535u
@@ -42,6 +43,8 @@ static __global__ void rotate(T *qkv, const int *positions, const float *frequen
                               unsigned turned, unsigned width, unsigned half)
 {
     T *row = qkv + (size_t)blockIdx.x * width;
+    let_next_begin();
+    await_earlier();
     for (unsigned i = threadIdx.x; i < turned * half; i += THREADS) {
         T *head = row + (size_t)(i / half) * 2 * half;
         float sine, cosine;
@@ -56,6 +59,8 @@ template <typename T>
 static __global__ void gather_rows(T *out, const T *in, const int *index, size_t count,
                                    unsigned columns)
 {
+    let_next_begin();
+    await_earlier();
     for (EACH(i, count))
         out[i] = in[(size_t)index[i / columns] * columns + i % columns];
 }
@@ -120,9 +125,9 @@ extern "C" enum ss_status ss_cuda_rotate(struct ss_ops *ops, struct ss_stream *s
         return SS_OK;
     return launch_by_type(ops, "rotate", [&](auto type) {
         using T = decltype(type);
-        rotate<T><<<step->rows, THREADS, 0, native(stream)>>>(
-            (T *)qkv, (const int *)step->positions, (const float *)frequencies, heads + kv_heads,
-            (heads + 2 * kv_heads) * head_dim, head_dim / 2);
+        launch_early(rotate<T>, step->rows, THREADS, 0, native(stream), (T *)qkv,
+                     (const int *)step->positions, (const float *)frequencies, heads + kv_heads,
+                     (heads + 2 * kv_heads) * head_dim, head_dim / 2);
     });
 }
 
@@ -136,8 +141,8 @@ extern "C" enum ss_status ss_cuda_gather_rows(struct ss_ops *ops, struct ss_stre
         return SS_OK;
     return launch_by_type(ops, "gather_rows", [&](auto type) {
         using T = decltype(type);
-        gather_rows<T><<<blocks_for(elements), THREADS, 0, native(stream)>>>(
-            (T *)out, (const T *)in, (const int *)index, elements, columns);
+        launch_early(gather_rows<T>, blocks_for(elements), THREADS, 0, native(stream), (T *)out,
+                     (const T *)in, (const int *)index, elements, columns);
     });
 }
 
@@ -184,7 +189,7 @@ template <typename T> static int load_for(void)
                         finish<T, float>);
 }
 
-extern "C" int ss_cuda_load_rows(void)
+extern "C" int ss_cuda_load_rows(struct ss_cuda_ops *)
 {
     int code = load_for<__half>();
     return code ? code : load_for<__nv_bfloat16>();

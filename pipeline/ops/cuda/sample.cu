@@ -1,15 +1,32 @@
-/* Sampling: one block a row of logits.
+/* Sampling. The blocks of a row each look for the best of a slice of its logits; the last of them
+ * to end answers, or goes on to draw.
  *
  * A candidate is a 64-bit key, its logit above its id, so that descending keys are descending
  * logits, ties by ascending id, and no two are equal. What top_k, top_p and the draw leave is a set
- * of the form "keys of at least T": each T is found bit by bit from the top, by counting or
- * weighing the row once a bit. The sums' order is fixed. */
+ * of the form "keys of at least T": each T is found bit by bit from the top, by counting and
+ * weighing the row once a bit that can differ. The sums' order is fixed. */
 #include "pipeline/ops/cuda/elements.cuh"
+#include "pipeline/ops/cuda/launch.cuh"
 
 #define THREADS 1024
 #define WARPS   (THREADS / 32)
+#define SLICE   4096u
 
 typedef unsigned long long key_t64;
+
+/* Of a row while its blocks run; all zero between launches. */
+struct progress {
+    key_t64 best;
+    unsigned ended, reserved;
+};
+
+#define ROWS_MAX (SS_CUDA_PROGRESS_BYTES / sizeof(struct progress))
+
+/* A logit's part of the key, 0 where it is no candidate; its probability over that of the best. */
+struct candidate {
+    unsigned bits;
+    float weight;
+};
 
 template <typename T> struct row_of_logits {
     const T *data;
@@ -18,15 +35,24 @@ template <typename T> struct row_of_logits {
     /* 0: no candidate. Larger logits are larger keys; of equal ones, lower ids are. */
     __device__ key_t64 key(unsigned id) const
     {
-        float logit = widen(data[((size_t)(id / part_columns) * count + row) * part_columns +
-                                 id % part_columns]) +
-                      0.0f;
+        size_t part = parts == 1 ? 0 : id / part_columns;
+        float logit =
+            widen(data[(part * count + row) * part_columns + id - part * part_columns]) + 0.0f;
         if (!(logit > -INFINITY))
             return 0;
         unsigned bits = __float_as_uint(logit);
         bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
         return (key_t64)bits << 32 | (0xffffffffu - id);
     }
+};
+
+/* The upper bits of a float that comes from a T; those below are zero. */
+template <typename T> struct significant;
+template <> struct significant<__half> {
+    static const unsigned bits = 19;
+};
+template <> struct significant<__nv_bfloat16> {
+    static const unsigned bits = 16;
 };
 
 static __device__ float logit_of(key_t64 key)
@@ -74,36 +100,50 @@ static __device__ struct mass block_mass(struct mass value, struct mass *shared)
 }
 
 template <typename T> struct search {
-    struct row_of_logits<T> logits;
-    float best;
-    double temperature;
+    const struct candidate *candidates; /* by id; a thread reads what it wrote */
+    unsigned vocab;
     struct mass *shared;
 
     /* Of the candidates with keys of at least FLOOR. */
     __device__ struct mass above(key_t64 floor) const
     {
         struct mass mine = {0, 0};
-        for (unsigned id = threadIdx.x; id < logits.vocab; id += THREADS) {
-            key_t64 key = logits.key(id);
-            if (key && key >= floor) {
-                mine.weight += exp(((double)logit_of(key) - (double)best) / temperature);
+#pragma unroll 4
+        for (unsigned id = threadIdx.x; id < vocab; id += THREADS) {
+            struct candidate candidate = candidates[id];
+            key_t64 key = (key_t64)candidate.bits << 32 | (0xffffffffu - id);
+            if (candidate.bits && key >= floor) {
+                mine.weight += candidate.weight;
                 mine.count++;
             }
         }
         return block_mass(mine, shared);
     }
 
+    __device__ key_t64 try_bit(key_t64 found, int bit, unsigned count, double limit) const
+    {
+        key_t64 next = found | 1ull << bit;
+        struct mass mass = above(next);
+        return mass.count > 0 && (mass.count >= count || mass.weight >= limit) ? next : found;
+    }
+
     /* The largest T of at least FLOOR for which the candidates of at least T are COUNT or more, or
      * weigh LIMIT or more: the last of the smallest such set. */
     __device__ key_t64 reach(key_t64 floor, unsigned count, double limit) const
     {
+        const int lowest = 64 - significant<T>::bits;
+        int id_bits = 32 - __clz((int)vocab);
         key_t64 found = 0;
-        for (int bit = 63; bit >= 0; bit--) {
-            key_t64 next = found | 1ull << bit;
-            struct mass mass = above(next);
-            if (mass.count > 0 && (mass.count >= count || mass.weight >= limit))
-                found = next;
-        }
+        for (int bit = 63; bit >= lowest; bit--)
+            found = try_bit(found, bit, count, limit);
+        if (found == 0)
+            return floor;
+        /* A negative logit's bits are turned over, and so are the zeros below the significant. */
+        if (!(found >> 63))
+            found |= (1ull << lowest) - (1ull << 32);
+        found |= (1ull << 32) - (1ull << id_bits);
+        for (int bit = id_bits - 1; bit >= 0; bit--)
+            found = try_bit(found, bit, count, limit);
         return found > floor ? found : floor;
     }
 };
@@ -139,30 +179,68 @@ static __device__ int draw(const struct search<T> &search, const struct ss_sampl
     return id_of(search.reach(floor, 0xffffffffu, unit * mass.weight));
 }
 
+/* The draw of a row whose best candidate is BEST; CANDIDATES is work memory. */
 template <typename T>
-static __global__ void sample(struct row_of_logits<T> logits, const struct ss_sampling *samplings,
-                              int *tokens, struct ss_token_table table)
+static __device__ int draw_row(const struct row_of_logits<T> &logits, key_t64 best,
+                               const struct ss_sampling &sampling, struct candidate *candidates,
+                               struct mass *shared)
+{
+    double most = logit_of(best), temperature = sampling.temperature;
+    for (unsigned id = threadIdx.x; id < logits.vocab; id += THREADS) {
+        key_t64 key = logits.key(id);
+        float weight = key ? (float)exp(((double)logit_of(key) - most) / temperature) : 0;
+        candidates[id] = {(unsigned)(key >> 32), weight};
+    }
+    return draw(search<T>{candidates, logits.vocab, shared}, sampling);
+}
+
+/* Whether this block is the last of its row; then *BEST is the row's. */
+static __device__ bool is_last(struct progress *progress, key_t64 *best)
+{
+    __shared__ key_t64 found;
+    __shared__ bool last;
+    if (threadIdx.x == 0) {
+        atomicMax(&progress->best, *best);
+        __threadfence();
+        last = atomicAdd(&progress->ended, 1) + 1 == gridDim.x;
+        if (last) {
+            found = atomicExch(&progress->best, 0);
+            progress->ended = 0;
+        }
+    }
+    __syncthreads();
+    *best = found;
+    return last;
+}
+
+template <typename T>
+static __global__ void __launch_bounds__(THREADS, 1)
+    sample(struct row_of_logits<T> logits, const struct ss_sampling *samplings, int *tokens,
+           struct ss_token_table table, struct progress *progress, struct candidate *candidates,
+           unsigned first_row)
 {
     __shared__ key_t64 keys[WARPS];
     __shared__ struct mass masses[WARPS];
-    const struct ss_sampling sampling = samplings[blockIdx.x];
     key_t64 best = 0;
-    logits.row = blockIdx.x;
-    for (unsigned id = threadIdx.x; id < logits.vocab; id += THREADS) {
-        key_t64 key = logits.key(id);
+    let_next_begin();
+    await_earlier();
+    logits.row = first_row + blockIdx.y;
+    const struct ss_sampling sampling = samplings[logits.row];
+    for (unsigned i = threadIdx.x; i < SLICE; i += THREADS) {
+        unsigned id = blockIdx.x * SLICE + i;
+        key_t64 key = id < logits.vocab ? logits.key(id) : 0;
         best = key > best ? key : best;
     }
     best = block_best(best, keys);
+    if (!is_last(progress + blockIdx.y, &best))
+        return;
     int token = best ? id_of(best) : 0;
-    if (sampling.temperature > 0 && best && !isinf(logit_of(best))) {
-        struct search<T> search = {
-            logits, logit_of(best), (double)sampling.temperature, masses
-        };
-        token = draw(search, sampling);
-    }
+    if (sampling.temperature > 0 && best && !isinf(logit_of(best)))
+        token = draw_row(logits, best, sampling, candidates + (size_t)blockIdx.y * logits.vocab,
+                         masses);
     if (threadIdx.x > 0)
         return;
-    tokens[blockIdx.x] = token;
+    tokens[logits.row] = token;
     if (table.tokens && (unsigned)sampling.slot < table.slots &&
         (unsigned)sampling.position < table.tokens_max)
         ((int *)table.tokens)[(size_t)sampling.slot * table.tokens_max + sampling.position] = token;
@@ -174,20 +252,31 @@ extern "C" enum ss_status ss_cuda_sample(struct ss_ops *ops, struct ss_stream *s
                                          ss_device_address sampling, ss_device_address tokens,
                                          const struct ss_token_table *table)
 {
+    struct ss_cuda_ops *cuda = (struct ss_cuda_ops *)ops;
     struct ss_token_table none = {0, 0, 0};
+    size_t most = SS_CUDA_SCRATCH_BYTES / ((size_t)vocab * sizeof(struct candidate));
+    most = most < ROWS_MAX ? most : ROWS_MAX;
     if (count == 0)
         return SS_OK;
+    if (most == 0)
+        return ss_fail(SS_UNSUPPORTED, "a vocabulary of %u is too large to sample from", vocab);
     return launch_by_type(ops, "sample", [&](auto type) {
         using T = decltype(type);
         struct row_of_logits<T> rows = {
             (const T *)logits, 0, count, parts, part_columns, vocab
         };
-        sample<T><<<count, THREADS, 0, native(stream)>>>(rows, (const struct ss_sampling *)sampling,
-                                                         (int *)tokens, table ? *table : none);
+        for (unsigned first = 0; first < count; first += (unsigned)most) {
+            dim3 grid((vocab + SLICE - 1) / SLICE, count - first < most ? count - first : most);
+            launch_early(sample<T>, grid, THREADS, 0, native(stream), rows,
+                         (const struct ss_sampling *)sampling, (int *)tokens, table ? *table : none,
+                         (struct progress *)cuda->progress, (struct candidate *)cuda->scratch_in,
+                         first);
+        }
     });
 }
 
-extern "C" int ss_cuda_load_sample(void)
+extern "C" int ss_cuda_load_sample(struct ss_cuda_ops *ops)
 {
-    return load_kernels(sample<__half>, sample<__nv_bfloat16>);
+    int failed = zero(ops->progress, SS_CUDA_PROGRESS_BYTES);
+    return failed ? failed : load_kernels(sample<__half>, sample<__nv_bfloat16>);
 }

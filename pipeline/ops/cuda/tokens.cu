@@ -103,7 +103,7 @@ extern "C" enum ss_status ss_cuda_add_positions(struct ss_ops *ops, struct ss_st
     });
 }
 
-extern "C" int ss_cuda_load_tokens(void)
+extern "C" int ss_cuda_load_tokens(struct ss_cuda_ops *)
 {
     return load_kernels(gather_tokens, store_tokens, embed<__half>, embed<__nv_bfloat16>,
                         add_positions<__half>, add_positions<__nv_bfloat16>);

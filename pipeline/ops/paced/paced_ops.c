@@ -140,6 +140,7 @@ static const struct ss_ops_table table = {
     .embed = ss_paced_free_embed,
     .add_positions = ss_paced_free_add_positions,
     .linear = queue_linear,
+    .dense = ss_dense_compose,
     .layer_norm = ss_paced_free_layer_norm,
     .rms_norm = ss_paced_free_rms_norm,
     .add = ss_paced_free_add,

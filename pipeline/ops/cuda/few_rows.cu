@@ -1,0 +1,485 @@
+/* Products of few rows, which are bound by reading the weights: out = act(norm(in) * weight^T +
+ * bias), added to out where asked.
+ *
+ * One block a multiprocessor takes eight rows of the weight at a time. Their bytes come by bulk
+ * copies (PTX ISA, "cp.async.bulk") into a ring of spans of columns, as deep as shared memory
+ * allows, which a warp of its own keeps full from before the kernel's input is there; the input's
+ * rows stay in shared memory. Sixteen warps cut each span, multiply on the tensor cores with sums
+ * in fp32, and add their parts in order. A column of the product never meets another, so a row's
+ * bits depend on that row alone, whatever the number of rows.
+ *
+ * In mma.m16n8k16 a lane holds, of row (A) and of column (B) lane / 4, two pairs of the 16 inner
+ * places. Which places is free as long as both sides agree: here they are neighbours, so that 16
+ * bytes of each side serve two products. */
+#include "pipeline/ops/cuda/elements.cuh"
+#include "pipeline/ops/cuda/few_rows.h"
+#include "pipeline/ops/cuda/launch.cuh"
+#include "pipeline/ops/cuda/mma.cuh"
+
+#define WARPS    16
+#define WORKERS  (32 * WARPS)
+#define THREADS  (WORKERS + 32) /* the last warp copies */
+#define TILE     8              /* rows of the weight */
+#define SPAN     1024           /* columns of the weight: 64 a warp */
+#define WIDTH    8              /* elements of 16 bytes */
+#define ROWS_MAX 8u
+#define RING_MIN 3u
+#define RING_MAX 16u
+
+/* Shared memory that a ring leaves to a block of the attention before or behind, so that either may
+ * begin while the other ends. */
+#define ROOM_BYTES ((size_t)40 << 10)
+
+/* Half a line of shared memory more than a row has: lanes of neighbouring rows meet no bank of
+ * each other. */
+#define PAD_BYTES   64u
+#define PLACE_BYTES (TILE * (SPAN * 2u + PAD_BYTES))
+
+struct normed {
+    enum ss_norm_kind kind;
+    struct weights weight, bias;
+    float epsilon;
+};
+
+template <typename T> struct product {
+    T *out;
+    const T *in, *weight;
+    struct weights bias;
+    struct normed norm;
+    unsigned rows, n, k;
+    unsigned ring, row_bytes; /* places of the ring; bytes of a row of the input in shared memory */
+    enum ss_activation activation;
+    bool gated, adds;
+    unsigned tiles, columns; /* columns of the output */
+
+    /* Of row R of a tile, counted in the weight; at least n: none. A gated tile has four rows of
+     * the gate and the four that they gate. */
+    __device__ unsigned weight_row(unsigned tile, unsigned r) const
+    {
+        if (!gated)
+            return tile * TILE + r;
+        unsigned column = tile * (TILE / 2) + r % (TILE / 2);
+        return column < columns ? column + r / (TILE / 2) * columns : n;
+    }
+};
+
+struct shared {
+    unsigned long long full[RING_MAX], empty[RING_MAX];
+    float parts[2][WARPS][ROWS_MAX][TILE];
+    float sums[ROWS_MAX][WARPS];
+};
+
+#if __CUDA_ARCH__ >= 900
+
+static __device__ inline void await(unsigned long long *barrier, unsigned parity)
+{
+    asm volatile("{\n"
+                 ".reg .pred done;\n"
+                 "again:\n"
+                 "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+                 "@!done bra again;\n"
+                 "}" ::"r"(shared_address(barrier)),
+                 "r"(parity)
+                 : "memory");
+}
+
+static __device__ inline void arrive(unsigned long long *barrier)
+{
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
+                 : "memory");
+}
+
+static __device__ inline void expect(unsigned long long *barrier, unsigned bytes)
+{
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+        "r"(bytes)
+        : "memory");
+}
+
+/* Weights are read once a step: they should not drive out what is read again. */
+static __device__ inline void copy_bulk(void *to, const void *from, unsigned bytes,
+                                        unsigned long long *barrier)
+{
+    unsigned long long policy;
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+                 "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
+                 "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
+                 : "memory");
+}
+
+/* The workers' own barrier: the copying warp is not in it. */
+static __device__ inline void meet(void)
+{
+    asm volatile("bar.sync 1, %0;" ::"n"(WORKERS) : "memory");
+}
+
+/* One lane a row of the tile. */
+template <typename T>
+static __device__ void copy_weights(const struct product<T> &p, struct shared *shared,
+                                    unsigned char *ring)
+{
+    unsigned lane = threadIdx.x % 32, unit = 0;
+    for (unsigned tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+        unsigned row = lane < TILE ? p.weight_row(tile, lane) : p.n;
+        unsigned count = (unsigned)__popc(__ballot_sync(0xffffffffu, row < p.n));
+        for (unsigned begin = 0; begin < p.k; begin += SPAN, unit++) {
+            unsigned place = unit % p.ring, bytes = min(p.k - begin, SPAN) * (unsigned)sizeof(T);
+            if (unit >= p.ring)
+                await(&shared->empty[place], unit / p.ring + 1 & 1);
+            if (lane == 0)
+                expect(&shared->full[place], bytes * count);
+            __syncwarp();
+            if (row < p.n)
+                copy_bulk(ring + place * PLACE_BYTES + lane * (SPAN * 2u + PAD_BYTES),
+                          p.weight + (size_t)row * p.k + begin, bytes, &shared->full[place]);
+        }
+    }
+}
+
+/* Sums over the workers of each row's VALUES, a worker's own parts, in the order of norms.cu. */
+static __device__ void sum_rows(float *values, unsigned rows, struct shared *shared)
+{
+#pragma unroll
+    for (unsigned row = 0; row < ROWS_MAX; row++) {
+        if (row >= rows)
+            break;
+        for (int step = 16; step; step /= 2)
+            values[row] += __shfl_xor_sync(0xffffffffu, values[row], step);
+        if (threadIdx.x % 32 == 0)
+            shared->sums[row][threadIdx.x / 32] = values[row];
+    }
+    meet();
+#pragma unroll
+    for (unsigned row = 0; row < ROWS_MAX; row++) {
+        if (row >= rows)
+            break;
+        values[row] = 0;
+        for (int warp = 0; warp < WARPS; warp++)
+            values[row] += shared->sums[row][warp];
+    }
+    meet();
+}
+
+/* The norm's weights for the elements that a worker meets first. */
+#define AHEAD 2
+struct affine {
+    float weight[AHEAD][WIDTH], bias[AHEAD][WIDTH];
+};
+
+template <typename T>
+static __device__ void fetch_affine(const struct product<T> &p, struct affine *affine)
+{
+#pragma unroll
+    for (unsigned i = 0; i < AHEAD; i++) {
+        unsigned c = (i * WORKERS + threadIdx.x) * WIDTH;
+        if (c < p.k) {
+            load_weights<T>(affine->weight[i], p.norm.weight, c, 1);
+            load_weights<T>(affine->bias[i], p.norm.bias, c, 0);
+        }
+    }
+}
+
+/* The input's rows, 16 bytes at a time; returns the worker's own sums of them. */
+template <typename T>
+static __device__ void copy_input(const struct product<T> &p, unsigned char *input, float *sums)
+{
+#pragma unroll
+    for (unsigned row = 0; row < ROWS_MAX; row++) {
+        if (row >= p.rows)
+            break;
+        sums[row] = 0;
+        for (unsigned c = threadIdx.x * WIDTH; c < p.k; c += WORKERS * WIDTH) {
+            struct vector_of<T, WIDTH> part =
+                *(const struct vector_of<T, WIDTH> *)(p.in + (size_t)row * p.k + c);
+            *(struct vector_of<T, WIDTH> *)(input + row * p.row_bytes + c * sizeof(T)) = part;
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++)
+                sums[row] += widen(part.element[i]);
+        }
+    }
+}
+
+template <typename T>
+static __device__ void apply_affine(const struct product<T> &p, unsigned char *input, unsigned c,
+                                    const float *means, const float *scales, const float *weight,
+                                    const float *bias)
+{
+#pragma unroll
+    for (unsigned row = 0; row < ROWS_MAX; row++) {
+        if (row >= p.rows)
+            break;
+        struct vector_of<T, WIDTH> *part =
+            (struct vector_of<T, WIDTH> *)(input + row * p.row_bytes + c * sizeof(T));
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++)
+            part->element[i] = narrow<T>(
+                normalised(widen(part->element[i]), means[row], scales[row], weight[i], bias[i]));
+    }
+}
+
+/* What norms.cu does, bit by bit, to rows in shared memory. A worker meets the elements that it
+ * copied. */
+template <typename T>
+static __device__ void normalise(const struct product<T> &p, unsigned char *input, float *means,
+                                 const struct affine &affine, struct shared *shared)
+{
+    float scales[ROWS_MAX];
+    if (p.norm.kind == SS_NORM_LAYER)
+        sum_rows(means, p.rows, shared);
+#pragma unroll
+    for (unsigned row = 0; row < ROWS_MAX; row++) {
+        if (row >= p.rows)
+            break;
+        means[row] = p.norm.kind == SS_NORM_LAYER ? means[row] / (float)p.k : 0;
+        scales[row] = 0;
+        for (unsigned c = threadIdx.x * WIDTH; c < p.k; c += WORKERS * WIDTH) {
+            struct vector_of<T, WIDTH> part =
+                *(struct vector_of<T, WIDTH> *)(input + row * p.row_bytes + c * sizeof(T));
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++)
+                scales[row] = add_square(scales[row], widen(part.element[i]) - means[row]);
+        }
+    }
+    sum_rows(scales, p.rows, shared);
+#pragma unroll
+    for (unsigned row = 0; row < ROWS_MAX; row++)
+        scales[row] = 1.0f / sqrtf(scales[row] / (float)p.k + p.norm.epsilon);
+    unsigned c = threadIdx.x * WIDTH;
+#pragma unroll
+    for (unsigned i = 0; i < AHEAD; i++, c += WORKERS * WIDTH)
+        if (c < p.k)
+            apply_affine(p, input, c, means, scales, affine.weight[i], affine.bias[i]);
+    for (; c < p.k; c += WORKERS * WIDTH) {
+        float weight[WIDTH], bias[WIDTH];
+        load_weights<T>(weight, p.norm.weight, c, 1);
+        load_weights<T>(bias, p.norm.bias, c, 0);
+        apply_affine(p, input, c, means, scales, weight, bias);
+    }
+}
+
+static __device__ inline float activate(float value, enum ss_activation activation)
+{
+    if (activation == SS_ACTIVATION_RELU)
+        return fmaxf(value, 0.0f);
+    if (activation == SS_ACTIVATION_GELU)
+        return 0.5f * value * (1.0f + erff(value * 0.70710678118654752f));
+    return value;
+}
+
+/* What a worker writes of a tile: one element of the output, of a row and of the tile's places R
+ * and, gated, that of the gate's partner. Bias and what it is added to are fetched ahead. */
+template <typename T> struct element {
+    T *to; /* null: none */
+    unsigned row, r;
+    float before, bias, partner_bias;
+
+    __device__ void begin(const struct product<T> &p, unsigned tile)
+    {
+        unsigned across = p.gated ? TILE / 2 : TILE, column = tile * across + threadIdx.x % across;
+        row = threadIdx.x / across;
+        r = threadIdx.x % across;
+        to = row < p.rows && column < p.columns ? p.out + (size_t)row * p.columns + column : 0;
+        before = bias = partner_bias = 0;
+        if (!to)
+            return;
+        if (p.adds)
+            before = widen(*to);
+        if (p.bias.data)
+            bias = p.bias.at(column);
+        if (p.bias.data && p.gated)
+            partner_bias = p.bias.at(p.columns + column);
+    }
+
+    /* The warps' sums of place R, in order. */
+    __device__ float sum(const float (*parts)[ROWS_MAX][TILE], unsigned place) const
+    {
+        float total = 0;
+#pragma unroll
+        for (int warp = 0; warp < WARPS; warp++)
+            total += parts[warp][row][place];
+        return total;
+    }
+
+    __device__ void end(const struct product<T> &p, const float (*parts)[ROWS_MAX][TILE]) const
+    {
+        if (!to)
+            return;
+        float value = sum(parts, r) + bias;
+        if (p.gated)
+            value = value / (1.0f + expf(-value)) * (sum(parts, r + TILE / 2) + partner_bias);
+        else
+            value = activate(value, p.activation);
+        *to = narrow<T>(p.adds ? before + value : value);
+    }
+};
+
+/* A warp's part of a span: a lane has eight of every 32 columns. */
+template <typename T>
+static __device__ inline void multiply_span(float *sum, const struct product<T> &p,
+                                            const unsigned char *input, const unsigned char *place,
+                                            unsigned begin)
+{
+    unsigned lane = threadIdx.x % 32, row = lane / 4;
+#pragma unroll
+    for (unsigned i = 0; i < SPAN / WARPS / 32; i++) {
+        unsigned at = threadIdx.x / 32 * (SPAN / WARPS) + i * 32 + lane % 4 * WIDTH;
+        uint4 weight = {0, 0, 0, 0}, in = {0, 0, 0, 0};
+        if (begin + at < p.k) {
+            weight = *(const uint4 *)(place + row * (SPAN * 2u + PAD_BYTES) + at * sizeof(T));
+            if (row < p.rows)
+                in = *(const uint4 *)(input + row * p.row_bytes + (begin + at) * sizeof(T));
+        }
+        unsigned a[] = {in.x, 0, in.y, 0}, b[] = {weight.x, weight.y};
+        multiply(sum, a, b, T());
+        unsigned c[] = {in.z, 0, in.w, 0}, d[] = {weight.z, weight.w};
+        multiply(sum, c, d, T());
+    }
+}
+
+template <typename T>
+static __device__ void work(const struct product<T> &p, struct shared *shared,
+                            const unsigned char *input, const unsigned char *ring)
+{
+    unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, unit = 0, side = 0;
+    for (unsigned tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, side ^= 1) {
+        float sum[4] = {0, 0, 0, 0};
+        struct element<T> element;
+        element.begin(p, tile);
+        for (unsigned begin = 0; begin < p.k; begin += SPAN, unit++) {
+            unsigned place = unit % p.ring;
+            await(&shared->full[place], unit / p.ring & 1);
+            multiply_span(sum, p, input, ring + place * PLACE_BYTES, begin);
+            __syncwarp();
+            if (lane == 0)
+                arrive(&shared->empty[place]);
+        }
+        if (lane / 4 < p.rows) {
+            shared->parts[side][warp][lane / 4][lane % 4 * 2] = sum[0];
+            shared->parts[side][warp][lane / 4][lane % 4 * 2 + 1] = sum[1];
+        }
+        /* A worker that has met twice more has written what it read of this side. */
+        meet();
+        element.end(p, shared->parts[side]);
+    }
+}
+
+#endif
+
+template <typename T>
+static __global__ void __launch_bounds__(THREADS, 1)
+    multiply_few(const __grid_constant__ struct product<T> p)
+{
+#if __CUDA_ARCH__ >= 900
+    extern __shared__ __align__(128) unsigned char memory[];
+    __shared__ struct shared shared;
+    unsigned char *input = memory + p.ring * PLACE_BYTES;
+    let_next_begin();
+    if (threadIdx.x == 0) {
+        for (unsigned i = 0; i < p.ring; i++) {
+            asm volatile(
+                "mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(&shared.full[i])));
+            asm volatile(
+                "mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&shared.empty[i])),
+                "n"(WARPS));
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    __syncthreads();
+    if (threadIdx.x >= WORKERS) {
+        copy_weights(p, &shared, memory);
+        return;
+    }
+    float sums[ROWS_MAX];
+    struct affine affine;
+    if (p.norm.kind != SS_NORM_NONE)
+        fetch_affine(p, &affine);
+    await_earlier();
+    copy_input(p, input, sums);
+    if (p.norm.kind != SS_NORM_NONE)
+        normalise(p, input, sums, affine, &shared);
+    meet();
+    work(p, &shared, input, memory);
+#endif
+}
+
+static size_t input_bytes(uint32_t rows, uint32_t k)
+{
+    uint32_t bytes = k * 2;
+    return (size_t)rows * (bytes + (PAD_BYTES + 128 - bytes % 128) % 128);
+}
+
+extern "C" bool ss_cuda_few_rows_fit(const struct ss_cuda_ops *ops, const struct ss_dense *dense)
+{
+    const struct ss_weight *weight = dense->weight;
+    return ops->shared_bytes_max && weight->dtype == ops->base.table->activation_dtype &&
+           dense->rows <= ROWS_MAX && weight->columns % WIDTH == 0 &&
+           sizeof(struct shared) + RING_MIN * PLACE_BYTES +
+                   input_bytes(dense->rows, weight->columns) <=
+               ops->shared_bytes_max;
+}
+
+extern "C" enum ss_status ss_cuda_multiply_few(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                                               const struct ss_dense *dense)
+{
+    const struct ss_weight *weight = dense->weight;
+    const struct ss_norm *norm = &dense->norm;
+    size_t in_bytes = input_bytes(dense->rows, weight->columns);
+    size_t room = ops->shared_bytes_max - sizeof(struct shared) - in_bytes;
+    size_t ring = room > ROOM_BYTES ? (room - ROOM_BYTES) / PLACE_BYTES : 0;
+    ring = ring < RING_MIN ? RING_MIN : ring < RING_MAX ? ring : RING_MAX;
+    return launch_by_type(&ops->base, "linear", [&](auto type) {
+        using T = decltype(type);
+        struct product<T> p = {
+        };
+        p.out = (T *)dense->out;
+        p.in = (const T *)dense->in;
+        p.weight = (const T *)weight->address;
+        p.bias = weights_of(dense->bias);
+        p.norm = {norm->kind, weights_of(norm->weight), weights_of(norm->bias), norm->epsilon};
+        p.rows = dense->rows;
+        p.n = weight->rows;
+        p.k = weight->columns;
+        p.ring = (unsigned)ring;
+        p.row_bytes = (unsigned)(in_bytes / dense->rows);
+        p.activation = dense->activation;
+        p.gated = dense->gated;
+        p.adds = dense->adds;
+        p.columns = dense->gated ? p.n / 2 : p.n;
+        unsigned across = dense->gated ? TILE / 2 : TILE;
+        p.tiles = (p.columns + across - 1) / across;
+        unsigned blocks = p.tiles < ops->processors ? p.tiles : ops->processors;
+        launch_early(multiply_few<T>, dim3(blocks), THREADS, ring * PLACE_BYTES + in_bytes,
+                     native(stream), p);
+    });
+}
+
+template <typename T> static int load_for(int shared_bytes)
+{
+    cudaError_t code = cudaFuncSetAttribute(
+        multiply_few<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    return code != cudaSuccess ? (int)code : load_kernels(multiply_few<T>);
+}
+
+extern "C" int ss_cuda_load_few_rows(struct ss_cuda_ops *ops)
+{
+    int device, major, bytes, processors;
+    cudaError_t code = cudaGetDevice(&device);
+    if (code == cudaSuccess)
+        code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (code == cudaSuccess)
+        code = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (code == cudaSuccess)
+        code = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+    if (code != cudaSuccess)
+        return (int)code;
+    ops->processors = (uint32_t)processors;
+    if (major < 9)
+        return cudaSuccess;
+    ops->shared_bytes_max = (size_t)bytes;
+    int dynamic = bytes - (int)sizeof(struct shared);
+    int failed = load_for<__half>(dynamic);
+    return failed ? failed : load_for<__nv_bfloat16>(dynamic);
+}
