@@ -203,6 +203,7 @@ static bool serve(struct ss_controller *controller, uint16_t index)
 bool ss_batching_decide(struct ss_controller *controller)
 {
     bool changed = false;
+    uint64_t number = controller->outbox.number;
     controller->round++;
     while (ss_flight_may_start(controller) && !controller->outbox.cut) {
         uint32_t index = next_model(controller);
@@ -221,5 +222,6 @@ bool ss_batching_decide(struct ss_controller *controller)
             changed = true;
         }
     }
-    return changed;
+    /* What one that found too little has made free may do for another that was asked before it. */
+    return changed || controller->outbox.number != number;
 }
