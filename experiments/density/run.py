@@ -81,7 +81,7 @@ def simulate(args: argparse.Namespace) -> list[Cell]:
 def run_live(args: argparse.Namespace) -> int:
     rows = []
     with tempfile.TemporaryDirectory(prefix="density-") as folder:
-        todo = live.cases([2, 5, 10, 20], ["lru", "swap_aware"], 40)
+        todo = live.cases([2, 6, 20], ["lru", "swap_aware"], 40)
         for row in live.measure_all(todo, Path(folder), args.simulate):
             rows.append(row)
             print(json.dumps(row), flush=True)
