@@ -87,7 +87,8 @@ def measure(program: Path, effort: Effort, bases: Sequence[Base] = tuple(BASES),
     rows: list[dict[str, Any]] = []
     for base, variant, (what, x, _, _) in keys:
         results = [next(found) for _ in range(effort.seeds)]
-        key = {"base": base.case.name, "what": what, "variant": variant}
+        key = {"base": base.case.name, "what": what, "variant": variant,
+               "steps": sum(result.summary["steps"] for result in results)}  # fmt: skip
         for scale in SCALES if what == "slo" else [SCALE]:
             count, share = _in_time(results, cold[base], scale)
             at = scale if what == "slo" else x
