@@ -70,10 +70,10 @@ def run_live(config: Path, arrivals: Path, folder: Path, reuse: bool = False) ->
     return ran
 
 
-def empty(server: Server, names: Sequence[str]) -> None:
-    """Every page of the pool is touched; then the models NAMES are absent."""
+def empty(server: Server, names: Sequence[str], touch: bool = True) -> None:
+    """The models NAMES are absent; before, with TOUCH, every page of the pool is touched."""
     with server.client() as client:
-        for name in names:
+        for name in names if touch else ():
             client.load(name)
         for name in names:
             client.drop(name)

@@ -51,7 +51,7 @@ class Job:
 def plan(cases: Sequence[Case], variants: Sequence[str]) -> list[Job]:
     """The most telling first, as time may run out."""
     jobs = []
-    for models in (3, 6):
+    for models in (6, 3):
         own = tuple(case for case in cases if case.models == models)
         jobs += [Job(variant, own) for variant in (SWAP_AWARE, COMPUTRON) if variant in variants]
     if RESIDENT in variants:
@@ -135,7 +135,7 @@ def device(machine: Machine) -> str:
 
 def warm(server: Server, case: Case, folder: Path) -> None:
     """Each model computes batches, small and large: what is made at first use is made now."""
-    made = [arrivals.Arrival(int((index + i / 4) * 4e8), model, 8, 1)
+    made = [arrivals.Arrival(int((index + i / 2) * 2e8), model, 8, 1)
             for index, model in enumerate(names(case))
             for i in [0] + [1] * WARM_BATCH]  # fmt: skip
     arrivals.write(folder / "warm.csv", sorted(made, key=lambda item: item.at_ns))
@@ -152,6 +152,7 @@ def serve(job: Job, machine: Machine, rows: Rows, seconds: float, until: float) 
                     start_seconds=START_SECONDS) as server:  # fmt: skip
             start_s = round(time.monotonic() - begun, 1)
             print(f"{job.variant}, {case.models} models: ready after {start_s} s", flush=True)
+            empty(server, names(case))
             if machine.device["kind"] == "cuda":
                 warm(server, case, folder)
             for case in job.cases:
@@ -160,7 +161,7 @@ def serve(job: Job, machine: Machine, rows: Rows, seconds: float, until: float) 
                 if time.monotonic() + seconds * machine.slow + 2 > until:
                     missing.append(f"{case.name}, {job.variant}: no time left")
                     continue
-                empty(server, names(case))
+                empty(server, names(case), touch=False)
                 listed = stretch(case, machine, seconds, folder)
                 ran = ask(server, listed, folder / case.slug)
                 row = {"rates": list(case.rates), "cv": case.cv, "variant": job.variant,
@@ -195,7 +196,7 @@ def measure(machine: Machine, jobs: Sequence[Job], rows: Rows, seconds: float,
         todo = [case for case in job.cases if not rows.have(case, job.variant)]
         if not todo:
             continue
-        expected = starts.get(models, 8.0 * models if machine.device["kind"] == "cuda" else 3.0)
+        expected = starts.get(models, 3.0 * models if machine.device["kind"] == "cuda" else 3.0)
         at = time.monotonic()
         if at - begun + expected + seconds * machine.slow + 5 > limit:
             missing += [f"{case.name}, {job.variant}: no time left" for case in todo]
