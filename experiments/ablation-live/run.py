@@ -151,7 +151,8 @@ def main() -> int:
                 rows[-1]["same_order"] = has_order(cells)
                 print(f"{row.name}: same order: {rows[-1]['same_order']}", flush=True)
     if options.out:
-        results.write(options.out / "results.json", {"rows": rows})
+        content = {"commit": results.commit(), "rows": rows}
+        results.write(options.out / "results.json", content)
         draw.draw(rows, options.out / "means.png")
     return 0 if options.simulate or all(row["same_order"] for row in rows) else 1
 

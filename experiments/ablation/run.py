@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,14 +21,7 @@ from rows import PROFILES, ROWS
 from experiments import results
 from experiments.simulation import default_program
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["3 models, rates (10,1,1), CV 1", "6 models, rates (10,10,10,10,1,1), CV 0.25", "cyclic"]
-
-
-def commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def parse() -> argparse.Namespace:
@@ -62,7 +54,7 @@ def write(out: Path, seeds: int, cells: list[table.Cell], curves: list[sweep.Cur
     import draw
 
     content: dict[str, Any] = {
-        "commit": commit(),
+        "commit": results.commit(),
         "seeds": seeds,
         **targets.summary(cells, curves),
         "columns": table.COLUMNS,

@@ -156,7 +156,8 @@ def main() -> int:
             rows.append(measure(case, folder, options))
             show(rows[-1])
     if options.out:
-        results.write(options.out / "results.json", {"cases": rows})
+        content = {"commit": results.commit(), "cases": rows}
+        results.write(options.out / "results.json", content)
         draw.draw(rows, options.out / "cdf.png")
     return 0 if options.simulate or all(row["met"] is not False for row in rows) else 1
 
