@@ -1,16 +1,12 @@
 #include "engine/core/batching.h"
 
 #include "engine/base/assert.h"
-#include "engine/base/clock.h"
 #include "engine/core/compose.h"
 #include "engine/core/flight.h"
 #include "engine/core/loading.h"
 #include "engine/core/model.h"
 #include "engine/core/precedence.h"
 #include "engine/core/sequence.h"
-
-/* A batch comes so much later than was thought, with the words in between. */
-#define LATE_NS (SS_NS_PER_MS / 2)
 
 /* The model has work that the ranks could compute without waiting for anything that is loaded after
  * LOAD. */
@@ -26,17 +22,17 @@ static bool could_compute_before(const struct ss_controller *controller,
 
 /* Requests to other models that are all there, as many as are likely to come before LEFT_NS are
  * over. */
-static double others_to_come(const struct ss_controller *controller, const struct ss_model *model,
+static double others_to_come(const struct ss_controller *controller,
+                             const struct ss_policy_context *context, const struct ss_model *model,
                              double left_ns)
 {
-    struct ss_policy_context context = ss_policy_context_of(controller);
     double count = 0;
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next) {
         const struct ss_model *other = &controller->models[i];
         if (other != model && other->load == SS_NONE && ss_model_is_loaded(controller, other))
             count += ss_arrivals_within(&other->arrivals, controller->now_ns,
-                                        context.typical_gap_ns, left_ns)
+                                        context->typical_gap_ns, left_ns)
                          .count;
     }
     return count;
@@ -44,59 +40,41 @@ static double others_to_come(const struct ss_controller *controller, const struc
 
 /* How long before the end of its load a batch may be sent so that its first stage computes beside
  * what is still moving, and not for longer. */
-static uint64_t lead_ns_of(const struct ss_controller *controller, const struct ss_model *model)
+static double lead_ns_of(const struct ss_controller *controller, const struct ss_model *model)
 {
     uint32_t head = ss_model_head(controller, model);
     uint64_t rows = (uint64_t)controller->sequences[head].prompt * (model->queued + model->running);
     if (rows > controller->limits.step_tokens_max)
         rows = controller->limits.step_tokens_max;
-    return ss_step_cost_is_known(&model->cost[0]) ? ss_step_cost_ns(&model->cost[0], rows, rows)
-                                                  : controller->stall_max_ns;
-}
-
-/* With patience: requests of resident models that come during the load should pass. OTHERS: such
- * are there already. Sent so that its first stage would end with the load, a batch stalls nobody.
- * Where few would come meanwhile it is sent at once: what is left is an estimate, and to be late
- * costs all its requests. */
-static bool may_follow_late(struct ss_controller *controller, const struct ss_model *model,
-                            bool others)
-{
-    uint64_t number = controller->loads[model->load].number;
-    double left_ns = ss_loading_busy_ns(controller, number),
-           waiting = model->queued + model->running;
-    double stall_ns = left_ns - (double)lead_ns_of(controller, model) - LATE_NS;
-    if (stall_ns <= 0 ||
-        (!others && others_to_come(controller, model, left_ns) * stall_ns / 2 <= waiting * LATE_NS))
-        return true;
-    uint64_t wake_ns = controller->now_ns + (uint64_t)stall_ns + 1;
-    if (wake_ns < controller->wake_ns)
-        controller->wake_ns = wake_ns;
-    return false;
+    return (double)(ss_step_cost_is_known(&model->cost[0])
+                        ? ss_step_cost_ns(&model->cost[0], rows, rows)
+                        : controller->stall_max_ns);
 }
 
 /* Compute is in order on a rank: a batch behind a half-arrived load stalls all that come after it.
- * So it is sent if nobody would come after it, or if the stall would be short. */
+ */
 static bool may_follow_load(struct ss_controller *controller, const struct ss_model *model)
 {
     if (controller->emulate.wait_whole_load)
         return false;
+    struct ss_policy_context context = ss_policy_context_of(controller);
     const struct ss_load *load = &controller->loads[model->load];
-    bool others = false;
-    for (uint32_t i = controller->first_engaged; i != SS_NONE && !others;
+    struct ss_policy_follow follow = {.left_ns = ss_loading_busy_ns(controller, load->number),
+                                      .reported_ns = ss_loading_left_ns(controller, model),
+                                      .lead_ns = lead_ns_of(controller, model),
+                                      .stall_max_ns = controller->stall_max_ns,
+                                      .waiting = model->queued + model->running};
+    for (uint32_t i = controller->first_engaged; i != SS_NONE && !follow.others;
          i = controller->models[i].engaged_next)
-        others = &controller->models[i] != model &&
-                 could_compute_before(controller, &controller->models[i], load);
-    if (controller->swap_aware.patience)
-        return may_follow_late(controller, model, others);
-    if (!others)
-        return true;
-    uint64_t left_ns = ss_loading_left_ns(controller, model);
-    if (left_ns <= controller->stall_max_ns)
-        return true;
-    if (left_ns != UINT64_MAX &&
-        controller->now_ns + left_ns - controller->stall_max_ns < controller->wake_ns)
-        controller->wake_ns = controller->now_ns + left_ns - controller->stall_max_ns;
-    return false;
+        follow.others = &controller->models[i] != model &&
+                        could_compute_before(controller, &controller->models[i], load);
+    if (!follow.others)
+        follow.expected = others_to_come(controller, &context, model, follow.left_ns);
+    uint64_t after_ns = controller->policy->follows_after(&context, &follow);
+    if (after_ns > 0 && after_ns < UINT64_MAX - controller->now_ns &&
+        controller->now_ns + after_ns < controller->wake_ns)
+        controller->wake_ns = controller->now_ns + after_ns;
+    return after_ns == 0;
 }
 
 static bool is_servable(struct ss_controller *controller, const struct ss_model *model)

@@ -19,10 +19,11 @@
 
 static bool may_guess(const struct ss_controller *controller)
 {
-    return controller->swap_aware.prefetch && !controller->draining && !controller->load_wanted &&
-           controller->loads_now == 0 && controller->blocked_order == SS_NO_ORDER &&
-           !ss_overdue_waits(controller) && controller->first_recent != SS_NONE &&
-           !controller->outbox.cut && controller->now_ns - controller->last_arrival_ns < REST_NS;
+    return ss_policy_says(controller, controller->policy->guesses) && !controller->draining &&
+           !controller->load_wanted && controller->loads_now == 0 &&
+           controller->blocked_order == SS_NO_ORDER && !ss_overdue_waits(controller) &&
+           controller->first_recent != SS_NONE && !controller->outbox.cut &&
+           controller->now_ns - controller->last_arrival_ns < REST_NS;
 }
 
 /* Between two thoughts: a part of what moving a guess takes. */
@@ -46,6 +47,8 @@ static uint64_t pause_ns(const struct ss_controller *controller,
 /* The share of the model's missing pages that one guess brings. */
 static double share_of(const struct ss_controller *controller, const struct ss_policy_model *view)
 {
+    if (!ss_policy_says(controller, controller->policy->guesses_parts))
+        return 1;
     double share = 0;
     for (int stage = 0; stage < controller->pp; stage++) {
         double missing = view->missing_pages[stage];
@@ -53,7 +56,7 @@ static double share_of(const struct ss_controller *controller, const struct ss_p
         if (missing > 0 && part / missing > share)
             share = part / missing;
     }
-    return share < 1 && controller->swap_aware.partial ? share : 1;
+    return share < 1 ? share : 1;
 }
 
 struct guess {
@@ -74,7 +77,7 @@ static struct guess best_guess(const struct ss_controller *controller,
             continue;
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
         double share = share_of(controller, &view);
-        double worth = ss_policy_guess_worth(context, &view, share);
+        double worth = controller->policy->guess_worth(context, &view, share);
         if (worth > best.worth)
             best = (struct guess){.model = i, .worth = worth, .share = share};
     }

@@ -43,8 +43,8 @@ static bool wants_load(const struct ss_controller *controller, const struct ss_m
 {
     return model->load == SS_NONE && !model->drop_wanted &&
            !ss_model_is_loaded(controller, model) &&
-           !(controller->swap_aware.price && model->wanted_order == SS_NO_ORDER &&
-             ss_model_is_finishing(controller, model));
+           !(model->wanted_order == SS_NO_ORDER && ss_model_is_finishing(controller, model) &&
+             ss_policy_says(controller, controller->policy->leaves_early));
 }
 
 /* A load whose requests have all gone stops where another model waits for the link or for room; not
@@ -63,14 +63,16 @@ static void cancel_unwanted(struct ss_controller *controller, bool others_wait)
     }
 }
 
-/* Two loads share the links, and both are late: by price, one comes after the other. */
 static bool may_start(const struct ss_controller *controller)
 {
+    if (controller->loads_now == controller->limits.loads_in_flight)
+        return false;
+    if (!ss_policy_says(controller, controller->policy->loads_in_turn))
+        return true;
     uint32_t awaited = 0;
-    for (uint32_t i = 0; controller->swap_aware.price && i < controller->limits.loads_in_flight;
-         i++)
+    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
         awaited += controller->loads[i].number != 0 && !controller->loads[i].cancelled;
-    return awaited == 0 && controller->loads_now < controller->limits.loads_in_flight;
+    return awaited == 0;
 }
 
 /* A guess that a request bears out is a load like any other. */

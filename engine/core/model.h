@@ -39,6 +39,16 @@ uint64_t ss_model_precedence(const struct ss_controller *controller, const struc
 
 struct ss_policy_context ss_policy_context_of(const struct ss_controller *controller);
 
+/* What the policy answers to a question that it may leave out. */
+static inline bool ss_policy_says(const struct ss_controller *controller,
+                                  bool (*question)(const struct ss_policy_context *))
+{
+    if (!question)
+        return false;
+    struct ss_policy_context context = ss_policy_context_of(controller);
+    return question(&context);
+}
+
 /* Everything that its requests still need has been sent to the ranks. */
 bool ss_model_is_finishing(const struct ss_controller *controller, const struct ss_model *model);
 

@@ -55,6 +55,18 @@ struct ss_policy_claim {
     uint32_t short_of[SS_STAGES_MAX]; /* pages */
 };
 
+/* A batch could go behind its model's load. */
+struct ss_policy_follow {
+    double left_ns;        /* of the load, and of those before it, by what links were seen to do */
+    uint64_t reported_ns;  /* of the load, by what its ranks reported last; UINT64_MAX: unknown */
+    double lead_ns;        /* what the batch takes on its first stage */
+    uint64_t stall_max_ns; /* limits.stall_max */
+    uint32_t waiting;      /* requests of its model */
+    bool others;           /* other models have work that could go before the load's end */
+    double expected;       /* requests of other models that are there, until then */
+};
+
+/* Where a function may be null, that means: no. */
 struct ss_policy {
     const char *name;
     /* A should be loaded before B. Both have work or are wanted, and lack chunks. */
@@ -73,6 +85,23 @@ struct ss_policy {
     /* A's next batch should be sent before B's. Both could run. */
     bool (*serves_before)(const struct ss_policy_context *context, const struct ss_policy_model *a,
                           const struct ss_policy_model *b);
+    /* After so many nanoseconds the batch may be sent; 0: now; UINT64_MAX: not before something
+     * else happens. Compute is in order: what goes behind a load stalls all that comes after. */
+    uint64_t (*follows_after)(const struct ss_policy_context *context,
+                              const struct ss_policy_follow *follow);
+    /* A load comes after those under way, not beside them. May be null. */
+    bool (*loads_in_turn)(const struct ss_policy_context *context);
+    /* A model may go as soon as the last steps of its requests are sent, or while it misses chunks
+     * that are not on their way. May be null. */
+    bool (*leaves_early)(const struct ss_policy_context *context);
+    /* Models are loaded on a guess; by parts. May be null. */
+    bool (*guesses)(const struct ss_policy_context *context);
+    bool (*guesses_parts)(const struct ss_policy_context *context);
+    /* What a guess is worth that moves SHARE of the model's missing pages, in seconds that requests
+     * will not wait, per page: to be compared with the price of the victims. Not null where it
+     * guesses. */
+    double (*guess_worth)(const struct ss_policy_context *context,
+                          const struct ss_policy_model *model, double share);
 };
 
 extern const struct ss_policy ss_policy_lru;
@@ -80,13 +109,11 @@ extern const struct ss_policy ss_policy_swap_aware;
 
 const struct ss_policy *ss_policy_of(enum ss_policy_kind kind);
 
-/* How long the link is busy with the model's missing pages: its slowest stage. */
+/* How long the links are busy with so many pages of each stage: the slowest stage. */
+double ss_policy_span_ns(const struct ss_policy_context *context, const uint32_t *pages);
+
+/* ... with the model's missing pages. */
 double ss_policy_missing_ns(const struct ss_policy_context *context,
                             const struct ss_policy_model *model);
-
-/* What a guess is worth that moves SHARE of the model's missing pages, in seconds that requests
- * will not wait, per page: to be compared with the price of the victims. */
-double ss_policy_guess_worth(const struct ss_policy_context *context,
-                             const struct ss_policy_model *model, double share);
 
 #endif

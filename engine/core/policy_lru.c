@@ -50,6 +50,17 @@ static bool serves_before(const struct ss_policy_context *context, const struct 
                                         : a->oldest_order < b->oldest_order;
 }
 
+/* At once where nobody would be stalled, or not for long. */
+static uint64_t follows_after(const struct ss_policy_context *context,
+                              const struct ss_policy_follow *follow)
+{
+    (void)context;
+    if (!follow->others || follow->reported_ns <= follow->stall_max_ns)
+        return 0;
+    return follow->reported_ns == UINT64_MAX ? UINT64_MAX
+                                             : follow->reported_ns - follow->stall_max_ns;
+}
+
 const struct ss_policy ss_policy_lru = {
     .name = "lru",
     .loads_before = loads_before,
@@ -57,15 +68,5 @@ const struct ss_policy ss_policy_lru = {
     .appraise = appraise,
     .drops_before = drops_before,
     .serves_before = serves_before,
+    .follows_after = follows_after,
 };
-
-const struct ss_policy *ss_policy_of(enum ss_policy_kind kind)
-{
-    switch (kind) {
-    case SS_POLICY_LRU:
-        return &ss_policy_lru;
-    case SS_POLICY_SWAP_AWARE:
-        return &ss_policy_swap_aware;
-    }
-    return 0;
-}

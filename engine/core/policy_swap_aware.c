@@ -24,33 +24,21 @@
 /* A request's weight doubles each time it has waited for so many loads of its model. */
 #define AGEING_LOADS 1.0
 
+/* A batch comes so much later than was thought, with the words in between. */
+#define LATE_NS (SS_NS_PER_MS / 2)
+
 /* Who is less likely to come within the horizon is not guessed; nor who is not likelier to come now
  * than at any time, as that would be a guess about noise. */
 #define CHANCE_MIN 0.2
 /* The later horizon: who comes within it counts for one part in as many. */
 #define FAR 4.0
 
-static double span_ns(const struct ss_policy_context *context, const uint32_t *pages)
-{
-    double longest = 0;
-    for (int stage = 0; stage < context->stages; stage++)
-        if (pages[stage] * context->page_ns[stage] > longest)
-            longest = pages[stage] * context->page_ns[stage];
-    return longest;
-}
-
-double ss_policy_missing_ns(const struct ss_policy_context *context,
-                            const struct ss_policy_model *model)
-{
-    return span_ns(context, model->missing_pages);
-}
-
 static double whole_ns(const struct ss_policy_context *context, const struct ss_policy_model *model)
 {
     uint32_t pages[SS_STAGES_MAX];
     for (int stage = 0; stage < context->stages; stage++)
         pages[stage] = model->missing_pages[stage] + model->resident_pages[stage];
-    return span_ns(context, pages);
+    return ss_policy_span_ns(context, pages);
 }
 
 /* The chance of a request within the horizon; one within FAR horizons counts for a part, so that of
@@ -148,7 +136,7 @@ static double price_of(const struct ss_policy_context *context,
                        const struct ss_policy_model *victim, const struct ss_policy_claim *claim,
                        const struct prospect *prospect, double *share)
 {
-    double rest = (1 - *share) * span_ns(context, victim->resident_pages);
+    double rest = (1 - *share) * ss_policy_span_ns(context, victim->resident_pages);
     if (!context->on.partial || rest < REST_MIN * whole_ns(context, victim))
         *share = 1;
     double after_ns = 0, freed = 0;
@@ -195,17 +183,44 @@ static bool serves_before(const struct ss_policy_context *context, const struct 
     return ss_policy_lru.serves_before(context, a, b);
 }
 
-const struct ss_policy ss_policy_swap_aware = {
-    .name = "swap_aware",
-    .loads_before = loads_before,
-    .may_drop = may_drop,
-    .appraise = appraise,
-    .drops_before = drops_before,
-    .serves_before = serves_before,
-};
+/* With patience: requests of resident models that come during the load should pass. Sent so that
+ * its first stage would end with the load, a batch stalls nobody. Where few would come meanwhile it
+ * is sent at once: what is left is an estimate, and to be late costs all its requests. */
+static uint64_t follows_after(const struct ss_policy_context *context,
+                              const struct ss_policy_follow *follow)
+{
+    if (!context->on.patience)
+        return ss_policy_lru.follows_after(context, follow);
+    double stall_ns = follow->left_ns - follow->lead_ns - LATE_NS;
+    if (stall_ns <= 0 ||
+        (!follow->others && follow->expected * stall_ns / 2 <= follow->waiting * LATE_NS))
+        return 0;
+    return (uint64_t)stall_ns + 1;
+}
 
-double ss_policy_guess_worth(const struct ss_policy_context *context,
-                             const struct ss_policy_model *model, double share)
+/* Two loads share the links, and both are late. */
+static bool loads_in_turn(const struct ss_policy_context *context)
+{
+    return context->on.price;
+}
+
+static bool leaves_early(const struct ss_policy_context *context)
+{
+    return context->on.price;
+}
+
+static bool guesses(const struct ss_policy_context *context)
+{
+    return context->on.prefetch;
+}
+
+static bool guesses_parts(const struct ss_policy_context *context)
+{
+    return context->on.partial;
+}
+
+static double guess_worth(const struct ss_policy_context *context,
+                          const struct ss_policy_model *model, double share)
 {
     double missing_ns = ss_policy_missing_ns(context, model), pages = 0;
     struct prospect prospect = look(context, model, 0);
@@ -217,3 +232,18 @@ double ss_policy_guess_worth(const struct ss_policy_context *context,
         absence_s(&prospect, missing_ns) - absence_s(&prospect, (1 - share) * missing_ns);
     return pages > 0 ? saved_s / pages : 0;
 }
+
+const struct ss_policy ss_policy_swap_aware = {
+    .name = "swap_aware",
+    .loads_before = loads_before,
+    .may_drop = may_drop,
+    .appraise = appraise,
+    .drops_before = drops_before,
+    .serves_before = serves_before,
+    .follows_after = follows_after,
+    .loads_in_turn = loads_in_turn,
+    .leaves_early = leaves_early,
+    .guesses = guesses,
+    .guesses_parts = guesses_parts,
+    .guess_worth = guess_worth,
+};

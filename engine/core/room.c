@@ -56,8 +56,9 @@ static bool may_drop(const struct ss_controller *controller,
     if (index == controller->turn_model)
         return false;
     *view = ss_model_view_of(controller, (uint16_t)index);
-    view->spare = context->on.price && (!ss_model_is_loaded(controller, model) ||
-                                        ss_model_is_finishing(controller, model));
+    view->spare =
+        (!ss_model_is_loaded(controller, model) || ss_model_is_finishing(controller, model)) &&
+        controller->policy->leaves_early && controller->policy->leaves_early(context);
     if (ss_level_of(claim->order) < SS_LEVEL_OVERDUE)
         return true; /* it is overdue, and its turn: no policy has a say */
     return controller->policy->may_drop(context, view, claim->order);

@@ -56,6 +56,18 @@ Test(core_policy, lru_serves_in_turns)
     cr_assert(ss_policy_lru.serves_before(&context, &a, &b));
 }
 
+Test(core_policy, lru_sends_behind_a_load_what_stalls_nobody_for_long)
+{
+    struct ss_policy_follow follow = {.reported_ns = 50, .stall_max_ns = 10};
+    cr_assert_eq(ss_policy_lru.follows_after(&context, &follow), 0);
+    follow.others = true;
+    cr_assert_eq(ss_policy_lru.follows_after(&context, &follow), 40);
+    follow.reported_ns = UINT64_MAX;
+    cr_assert_eq(ss_policy_lru.follows_after(&context, &follow), UINT64_MAX);
+    follow.reported_ns = 10;
+    cr_assert_eq(ss_policy_lru.follows_after(&context, &follow), 0);
+}
+
 Test(core_policy, lru_is_found_by_its_kind)
 {
     cr_assert_eq(ss_policy_of(SS_POLICY_LRU), &ss_policy_lru);

@@ -1,0 +1,27 @@
+#include "engine/core/policy.h"
+
+const struct ss_policy *ss_policy_of(enum ss_policy_kind kind)
+{
+    switch (kind) {
+    case SS_POLICY_LRU:
+        return &ss_policy_lru;
+    case SS_POLICY_SWAP_AWARE:
+        return &ss_policy_swap_aware;
+    }
+    return 0;
+}
+
+double ss_policy_span_ns(const struct ss_policy_context *context, const uint32_t *pages)
+{
+    double longest = 0;
+    for (int stage = 0; stage < context->stages; stage++)
+        if (pages[stage] * context->page_ns[stage] > longest)
+            longest = pages[stage] * context->page_ns[stage];
+    return longest;
+}
+
+double ss_policy_missing_ns(const struct ss_policy_context *context,
+                            const struct ss_policy_model *model)
+{
+    return ss_policy_span_ns(context, model->missing_pages);
+}
