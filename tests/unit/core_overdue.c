@@ -1,5 +1,6 @@
 /* Nobody waits without end, whatever arrives: a cold batch request against an endless stream of
  * realtime requests to models that fill the pool. */
+#include "engine/core/overdue.h"
 #include "tests/unit/controller_bench.h"
 
 #define LOAD_NS (SS_NS_PER_S / 2)
@@ -140,6 +141,73 @@ Test(core_overdue, an_overdue_request_has_a_place_beside_those_at_work)
     now_ns += SS_NS_PER_S;
     answer(&log_entries[log_count - 2]);
     cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 3);
+    answer_all();
+    cr_assert_eq(view().answered, 3);
+}
+
+static void tick(uint64_t ns)
+{
+    now_ns += ns;
+    step(&(struct ss_event){.kind = SS_EVENT_TIMER});
+}
+
+/* A request of model C is overdue, and its load has begun. */
+static void begin_turn_of_c(void)
+{
+    options.pool_pages[0] = MODEL_PAGES + 4;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    options.limits.quantum_ns = SS_NS_PER_S / 10;
+    options.limits.realtime_share = 0.99;
+    open_controller();
+    warm(0, 1);
+    arrive_as(SS_CLASS_REALTIME, 2, 0, 2, 3);
+    arrive_as(SS_CLASS_BATCH, 3, 2, 2, 14);
+    tick(SS_NS_PER_S);
+    cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 2);
+    cr_assert_eq(controller->turn_model, 2);
+}
+
+static struct logged_entry *latest_batch_of(uint64_t request)
+{
+    for (uint32_t i = log_count; i-- > 0;)
+        for (uint32_t j = 0; j < log_entries[i].count; j++)
+            if (log_entries[i].sequences[j].request == request)
+                return &log_entries[i];
+    return 0;
+}
+
+Test(core_overdue, a_turn_is_counted_from_when_its_load_is_in_and_is_worth_it)
+{
+    begin_turn_of_c();
+    uint64_t load = logged(SS_ENTRY_LOAD)->number;
+    answer(&log_entries[3]); /* steps of request 2 */
+    answer(&log_entries[4]);
+    struct logged_entry *first = latest_batch_of(3);
+    cr_assert(first, "behind its load");
+    tick(SS_NS_PER_S / 2);
+    cr_assert_eq(controller->turn_model, 2, "its quantum passed, but it still loads");
+    end_load(load);
+    answer(first);
+    uint64_t began_ns = controller->turn_began_ns;
+    cr_assert_eq(began_ns, now_ns, "its first step is over");
+    tick(4 * SS_NS_PER_S / 10);
+    cr_assert_eq(controller->turn_model, 2, "no less than its load took");
+    tick(SS_NS_PER_S / 10);
+    cr_assert_neq(controller->turn_model, 2);
+    answer_all();
+    cr_assert_eq(view().answered, 3);
+}
+
+/* The turn's model found nothing to send, and nothing of it is under way. */
+Test(core_overdue, a_turn_in_which_nothing_can_run_ends_at_once_if_somebody_got_on)
+{
+    begin_turn_of_c();
+    controller->models[2].stuck = true;
+    ss_overdue_decide(controller);
+    cr_assert_eq(controller->models[2].turn_ended_ns, 0, "nobody got on");
+    controller->turn_has_progressed = true;
+    ss_overdue_decide(controller);
+    cr_assert_eq(controller->models[2].turn_ended_ns, now_ns, "before its quantum began");
     answer_all();
     cr_assert_eq(view().answered, 3);
 }
