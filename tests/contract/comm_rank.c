@@ -31,7 +31,9 @@ void comm_rank_close(struct comm_rank *rank)
     ops->stream_destroy(rank->compute);
     ops->timeline_destroy(rank->timeline);
     rank->comm->table->destroy(rank->comm);
-    ops->destroy(rank->device);
+    ops->destroy(rank->device); /* with what tests of lost peers leave on it */
+    for (int i = 0; i < COMM_MEMORIES; i++)
+        free(rank->memories[i].host);
 }
 
 void comm_finish(struct comm_rank *rank, struct ss_stream *stream)
