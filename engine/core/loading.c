@@ -51,14 +51,14 @@ static bool wants_load(const struct ss_controller *controller, const struct ss_m
  * while a batch of them waits on the ranks for the chunks that it brings. */
 static void cancel_unwanted(struct ss_controller *controller, bool others_wait)
 {
-    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++) {
-        const struct ss_load *load = &controller->loads[i];
+    for (struct ss_load *load = ss_loading_next(controller, 0); load;
+         load = ss_loading_next(controller, load)) {
         const struct ss_model *model = &controller->models[load->model];
-        if (load->number == 0 || load->cancelled || model->flights > 0)
+        if (load->cancelled || model->flights > 0)
             continue;
         bool unwanted = !model->active || model->drop_wanted;
         if (unwanted && (others_wait || model->drop_wanted || controller->draining))
-            if (!ss_loading_cancel(controller, i))
+            if (!ss_loading_cancel(controller, load))
                 return;
     }
 }
@@ -70,18 +70,19 @@ static bool may_start(const struct ss_controller *controller)
     if (!ss_policy_says(controller, controller->policy->loads_in_turn))
         return true;
     uint32_t awaited = 0;
-    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
-        awaited += controller->loads[i].number != 0 && !controller->loads[i].cancelled;
+    for (struct ss_load *load = ss_loading_next(controller, 0); load;
+         load = ss_loading_next(controller, load))
+        awaited += !load->cancelled;
     return awaited == 0;
 }
 
 /* A guess that a request bears out is a load like any other. */
 static void promote(struct ss_controller *controller)
 {
-    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++) {
-        struct ss_load *load = &controller->loads[i];
-        if (load->number == 0 || !load->guess || load->cancelled ||
-            !controller->models[load->model].active || !ss_outbox_fits(&controller->outbox, 1, 0))
+    for (struct ss_load *load = ss_loading_next(controller, 0); load;
+         load = ss_loading_next(controller, load)) {
+        if (!load->guess || load->cancelled || !controller->models[load->model].active ||
+            !ss_outbox_fits(&controller->outbox, 1, 0))
             continue;
         ss_outbox_send(&controller->outbox, SS_ENTRY_PROMOTE)->target = load->number;
         load->guess = false;
@@ -230,9 +231,8 @@ bool ss_loading_drop(struct ss_controller *controller, uint16_t index, const uin
     return true;
 }
 
-bool ss_loading_cancel(struct ss_controller *controller, uint32_t at)
+bool ss_loading_cancel(struct ss_controller *controller, struct ss_load *load)
 {
-    struct ss_load *load = &controller->loads[at];
     if (!ss_outbox_fits(&controller->outbox, 1, 0))
         return false;
     ss_outbox_send(&controller->outbox, SS_ENTRY_CANCEL)->target = load->number;
@@ -267,10 +267,9 @@ double ss_loading_busy_ns(const struct ss_controller *controller, uint64_t numbe
     for (uint16_t stage = 0; controller->loads_now > 0 && stage < controller->pp; stage++) {
         const struct ss_load *first = 0;
         uint64_t bytes = 0;
-        for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++) {
-            const struct ss_load *load = &controller->loads[i];
-            if (load->number == 0 || load->number > number || load->guess ||
-                load->parts[stage].bytes_left == 0)
+        for (const struct ss_load *load = ss_loading_next(controller, 0); load;
+             load = ss_loading_next(controller, load)) {
+            if (load->number > number || load->guess || load->parts[stage].bytes_left == 0)
                 continue;
             bytes += load->parts[stage].bytes_left;
             if (!first || load->number < first->number)

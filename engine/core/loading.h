@@ -4,6 +4,16 @@
 
 #include "engine/core/state.h"
 
+/* The first load under way behind LOAD in the table, of all for null; null: there is none. */
+static inline struct ss_load *ss_loading_next(const struct ss_controller *controller,
+                                              const struct ss_load *load)
+{
+    uint32_t at = load ? (uint32_t)(load - controller->loads) + 1 : 0;
+    while (at < controller->limits.loads_in_flight && controller->loads[at].number == 0)
+        at++;
+    return at < controller->limits.loads_in_flight ? &controller->loads[at] : 0;
+}
+
 /* RANK tells that the first COUNT chunks of its part of load NUMBER are there; ENDED: that it is
  * over. Takes effect with ss_loading_settle(). */
 void ss_loading_arrived(struct ss_controller *controller, uint64_t number, uint32_t rank,
@@ -21,7 +31,7 @@ void ss_loading_decide(struct ss_controller *controller);
 bool ss_loading_drop(struct ss_controller *controller, uint16_t model, const uint32_t *pages);
 
 /* Asks the ranks to stop a load. False where no entry can be sent now. */
-bool ss_loading_cancel(struct ss_controller *controller, uint32_t load);
+bool ss_loading_cancel(struct ss_controller *controller, struct ss_load *load);
 
 /* How long the links will be busy with the loads that were ordered, guesses left out, until load
  * NUMBER is over. */

@@ -8,9 +8,9 @@
 void ss_loading_arrived(struct ss_controller *controller, uint64_t number, uint32_t rank,
                         uint32_t count, bool ended)
 {
-    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++) {
-        struct ss_load *load = &controller->loads[i];
-        if (load->number != number || number == 0)
+    for (struct ss_load *load = ss_loading_next(controller, 0); load;
+         load = ss_loading_next(controller, load)) {
+        if (load->number != number)
             continue;
         const struct ss_load_part *part = &load->parts[rank / (uint32_t)controller->tp];
         /* A late report says less than one before it; what a rank once had, it has. */
@@ -176,8 +176,8 @@ static bool settle(struct ss_controller *controller, struct ss_load *load)
 
 void ss_loading_settle(struct ss_controller *controller)
 {
-    for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
-        if (controller->loads[i].number != 0 && controller->loads[i].changed &&
-            !settle(controller, &controller->loads[i]))
+    for (struct ss_load *load = ss_loading_next(controller, 0); load;
+         load = ss_loading_next(controller, load))
+        if (load->changed && !settle(controller, load))
             return;
 }

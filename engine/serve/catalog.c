@@ -92,6 +92,17 @@ static enum ss_status open_model(const struct ss_catalog *catalog, struct ss_cat
     return status;
 }
 
+/* One shard after the other. */
+static void lay_out(struct ss_catalog *catalog)
+{
+    for (int i = 0; i < catalog->model_count; i++)
+        for (int stage = 0; stage < catalog->pp; stage++) {
+            struct ss_catalog_model *model = &catalog->models[i];
+            model->arena_offset[stage] = catalog->shards_bytes[stage];
+            catalog->shards_bytes[stage] += round_up(model->images[stage].bytes, SHARD_ALIGN);
+        }
+}
+
 enum ss_status ss_catalog_open(const struct ss_config *config, FILE *mistakes,
                                struct ss_catalog **out)
 {
@@ -139,6 +150,7 @@ enum ss_status ss_catalog_open(const struct ss_config *config, FILE *mistakes,
                          config->model_count);
         goto fail;
     }
+    lay_out(catalog);
     *out = catalog;
     return SS_OK;
 fail:
@@ -182,18 +194,9 @@ uint64_t ss_catalog_sequence_bytes(const struct ss_catalog *catalog, int model, 
     return blocks * found->kv_block_pages[stage] * catalog->config->device.page_bytes;
 }
 
-uint64_t ss_catalog_arena_offset(const struct ss_catalog *catalog, int model, int stage)
-{
-    uint64_t offset = 0;
-    for (int i = 0; i < model; i++)
-        offset += round_up(catalog->models[i].images[stage].bytes, SHARD_ALIGN);
-    return offset;
-}
-
 uint64_t ss_catalog_arena_bytes(const struct ss_catalog *catalog, int stage)
 {
-    return ss_catalog_arena_offset(catalog, catalog->model_count, stage) +
-           round_up(catalog->config->arena.spill_bytes, SHARD_ALIGN);
+    return catalog->shards_bytes[stage] + round_up(catalog->config->arena.spill_bytes, SHARD_ALIGN);
 }
 
 uint64_t ss_catalog_spill_unit(const struct ss_catalog *catalog, int stage)

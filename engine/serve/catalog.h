@@ -26,6 +26,7 @@ struct ss_catalog_model {
     uint64_t *chunk_bytes[SS_STAGES_MAX];
     uint64_t kv_block_bytes[SS_STAGES_MAX];
     uint32_t kv_block_pages[SS_STAGES_MAX];
+    uint64_t arena_offset[SS_STAGES_MAX]; /* of its shard, in a rank's part of the arena */
 };
 
 struct ss_catalog {
@@ -35,6 +36,7 @@ struct ss_catalog {
     size_t activation_bytes; /* each element of activations and KV cache */
     int model_count;
     struct ss_catalog_model *models;
+    uint64_t shards_bytes[SS_STAGES_MAX]; /* all in the arena; the spill area is behind them */
 };
 
 /* Reads every model's config and checkpoint headers. Every mistake of every model is written to
@@ -51,9 +53,6 @@ uint64_t ss_catalog_sequence_bytes(const struct ss_catalog *catalog, int model, 
 
 /* Host arena bytes of a rank of STAGE: all shards, and the spill area. */
 uint64_t ss_catalog_arena_bytes(const struct ss_catalog *catalog, int stage);
-
-/* Where MODEL's shard begins in a rank's part of the arena; the spill area is behind the last. */
-uint64_t ss_catalog_arena_offset(const struct ss_catalog *catalog, int model, int stage);
 
 /* The largest KV block of any model on a rank of STAGE. */
 uint64_t ss_catalog_spill_unit(const struct ss_catalog *catalog, int stage);

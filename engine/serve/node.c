@@ -132,7 +132,7 @@ static enum ss_status reserve_shards(void *user)
 static enum ss_status fill_model(struct ss_node *node, int index, struct ss_progress *progress)
 {
     const struct ss_catalog_model *model = &node->catalog->models[index];
-    void *base = node->shards + ss_catalog_arena_offset(node->catalog, index, node->stage);
+    void *base = node->shards + node->catalog->models[index].arena_offset[node->stage];
     struct ss_checkpoint *checkpoint;
     if (model->config->synthetic)
         return ss_image_fill_random(&node->images[index], model->config->seed, 0.02f, base,
@@ -151,10 +151,8 @@ static enum ss_status fill_shards(struct ss_node *node)
     struct ss_progress progress;
     enum ss_status status = SS_OK;
     /* Ranks fill alike: the first one's progress stands for all. */
-    ss_progress_begin(
-        &progress, "filling the host arena",
-        ss_catalog_arena_offset(node->catalog, node->catalog->model_count, node->stage),
-        node->link->rank == 0);
+    ss_progress_begin(&progress, "filling the host arena", node->catalog->shards_bytes[node->stage],
+                      node->link->rank == 0);
     for (int i = 0; i < node->catalog->model_count && !status; i++) {
         status = fill_model(node, i, &progress);
         if (status)
@@ -180,7 +178,7 @@ static enum ss_status lay_out_models(struct ss_node *node)
         node->models[i] = (struct ss_stage_model){
             .shape = &model->shape,
             .image = &node->images[i],
-            .base = node->shards + ss_catalog_arena_offset(node->catalog, i, node->stage),
+            .base = node->shards + node->catalog->models[i].arena_offset[node->stage],
             .context_max = model->context_max,
         };
     }
@@ -206,8 +204,7 @@ static void on_logits(void *user, uint64_t number, uint32_t count, uint32_t voca
 static struct ss_stage_options stage_options(struct ss_node *node)
 {
     const struct ss_config *config = node->catalog->config;
-    uint64_t spill =
-        ss_catalog_arena_offset(node->catalog, node->catalog->model_count, node->stage);
+    uint64_t spill = node->catalog->shards_bytes[node->stage];
     uint32_t batch_max = 1;
     for (int i = 0; i < node->catalog->model_count; i++)
         if (node->catalog->models[i].batch_max > batch_max)

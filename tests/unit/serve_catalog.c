@@ -94,7 +94,7 @@ Test(serve_catalog, shards_do_not_overlap_in_the_arena)
     for (int stage = 0; stage < 2; stage++) {
         uint64_t end = 0;
         for (int m = 0; m < 3; m++) {
-            uint64_t at = ss_catalog_arena_offset(catalog, m, stage);
+            uint64_t at = catalog->models[m].arena_offset[stage];
             cr_assert(at >= end && at % 4096 == 0 && at - end < 4096);
             end = at + catalog->models[m].images[stage].bytes;
         }
