@@ -93,17 +93,19 @@ static double loads_ns(const struct terms *terms)
     return controller->limits.loads_in_flight * (longest + (double)terms->rates.talk_ns);
 }
 
-/* G: what it takes at most until one of the requests with slots ends, each turn bringing one of
- * them on by a token. */
-static double slot_ns(const struct terms *terms, double round_ns)
+/* G: what all the steps take at most after which as many requests have ended as stand in line for a
+ * slot before a new one, and one more. A turn brings a request with a slot on, by its opening or by
+ * a token; and there are no more of these steps than those that have slots, or get one meanwhile,
+ * can take. */
+static double slots_ns(const struct terms *terms, double round_ns)
 {
     const struct ss_controller *controller = terms->controller;
     double tokens = 0;
     for (uint32_t i = 0; i < controller->model_count; i++)
         if (controller->models[i].context_max > tokens)
             tokens = controller->models[i].context_max;
-    return tokens * controller->limits.slots_max *
-           (round_ns + (double)controller->limits.overdue_ns);
+    double requests = (double)controller->limits.slots_max + controller->slotless_count;
+    return requests * (tokens + 1) * (round_ns + (double)controller->limits.overdue_ns);
 }
 
 /* A step of the model's turn begins one request at least, once there is room for its slice. */
@@ -147,6 +149,6 @@ uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
     bound_ns += (rounds - 1) * round_ns;
     /* Whatever comes before it is overdue may take the slots that are free now. */
     if (controller->limits.requests_max > controller->limits.slots_max)
-        bound_ns += (controller->slotless_count + 1.0) * slot_ns(&terms, round_ns + first_ns);
+        bound_ns += slots_ns(&terms, round_ns + first_ns);
     return bound_ns < (double)UINT64_MAX ? (uint64_t)bound_ns : UINT64_MAX;
 }
