@@ -88,7 +88,8 @@ def rates_held(content: dict[str, Any]) -> list[str]:
              "|---" * (len(heads) + 1) + "|"]  # fmt: skip
     for base in breaking.BASES:
         held = [breaking.held(content["curves"], base, variant) for variant in breaking.VARIANTS]
-        texts = [f"{value:.3g}" if value else "none" for value in held]
+        texts = [f"{value:,.0f}" if value >= 10 else f"{value:.3g}" if value else "none"
+                 for value in held]  # fmt: skip
         lines.append(f"| {base.case.name} | {' | '.join(texts)} |")
     return lines
 
