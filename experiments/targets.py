@@ -109,6 +109,8 @@ def turns() -> Iterator[Line]:
 def busy() -> Iterator[Line]:
     for name in ("1x1", "4x1", "2x2"):
         file = f"swapbench/results/busy-{name}.json"
+        if not (FOLDER / file).exists():  # before anything was done about it
+            file = f"swapbench/results/busy-{name}-before.json"
         row = read(file)["rows"][0]
         gap, load = row["gap_p99_change"], row["load_change"]
         command = GPU.format("busy")
@@ -153,6 +155,13 @@ def decode() -> Iterator[Line]:
                f"{share:.0%}, {ms(took)}", share >= 0.65, file, command)  # fmt: skip
 
 
+def between() -> Iterator[Line]:
+    found = steps("1x1").get("between two steps on the device")
+    if found is not None:
+        yield Line("gap", "between two steps on an unloaded device: under 50 µs", f"{1e6 * found:.1f} µs",
+                   found < 50e-6, "stepbench/results/step-1x1.json", GPU.format("steps"))  # fmt: skip
+
+
 def reported() -> Iterator[Line]:
     def line(name: str, what: str, text: str, file: str, command: str) -> Line:
         return Line(name, what, text, None, file, command)
@@ -193,7 +202,7 @@ def decide() -> Iterator[Line]:
 
 PARTS: list[tuple[str, list[Callable[[], Iterator[Line]]]]] = [
     ("Swap, 4x H200, OPT-13B in fp16", [loads, drops, cold, turns, busy]),
-    ("Run", [decode, bits, reported]),
+    ("Run", [decode, between, bits, reported]),
     ("Decide", [decide]),
 ]
 
