@@ -172,7 +172,7 @@ static __global__ void __launch_bounds__(THREADS)
     __syncthreads();
     leave(out, c, splits, task, &gathered);
     if (task.length > SPLIT && is_last(splits, task))
-        merge_splits(out, c, splits, task);
+        merge_splits<T, 1>(out, c, splits, task);
 }
 
 template <typename T>

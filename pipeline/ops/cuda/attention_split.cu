@@ -233,7 +233,7 @@ static __global__ void __launch_bounds__(THREADS, DIM > 128 ? 1 : 4)
     float most = weigh(scores, shared);
     add_values(out, c, splits, task, shared, most);
     if (task.length > SPLIT && is_last(splits, task))
-        merge_splits(out, c, splits, task);
+        merge_splits<T, 4>(out, c, splits, task);
 }
 
 /* Calls USE with the kernel for a head's dimension, and its shared memory; false: there is none. */

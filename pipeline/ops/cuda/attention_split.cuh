@@ -73,13 +73,18 @@ static __device__ inline size_t value_distance(const struct context &c, const st
                                      : (size_t)c.kv.kv_heads * c.kv.head_dim;
 }
 
-/* The part of a row's head and split: dimensions, then maximum and total. */
+static __host__ __device__ inline unsigned part_width(const struct context &c)
+{
+    return (c.kv.head_dim + 2 + 3) / 4 * 4;
+}
+
+/* The part of a row's head and split: dimensions, then maximum and total, on 16 bytes. */
 static __device__ inline float *part_of(const struct splits &splits, const struct context &c,
                                         unsigned row, unsigned head, unsigned split)
 {
     return splits.parts +
            (((size_t)(row - splits.first_row) * c.heads + head) * splits.count + split) *
-               (c.kv.head_dim + 2);
+               part_width(c);
 }
 
 /* Whether this block is the last of its row and heads to end; what the others left is seen then. */
@@ -100,27 +105,39 @@ static __device__ inline bool is_last(const struct splits &splits, const struct 
     return true;
 }
 
-/* A row's result, from the parts of all its splits in order. */
-template <typename T>
+/* A row's result, from the parts of all its splits in order; WIDTH dimensions a thread. */
+template <typename T, int WIDTH>
 static __device__ void merge_splits(T *out, const struct context &c, const struct splits &splits,
                                     const struct task &task)
 {
-    unsigned dim = c.kv.head_dim, count = (task.length + SPLIT - 1) / SPLIT;
-    for (unsigned i = threadIdx.x; i < task.heads * dim; i += blockDim.x) {
+    unsigned dim = c.kv.head_dim, width = part_width(c), count = (task.length + SPLIT - 1) / SPLIT;
+    for (unsigned i = threadIdx.x * WIDTH; i < task.heads * dim; i += blockDim.x * WIDTH) {
         unsigned head = task.head + i / dim, d = i % dim;
-        float most = NOTHING, total = 0, sum = 0;
+        float most = NOTHING, total = 0, sum[WIDTH] = {};
+        struct vector_of<T, WIDTH> result;
         const float *part = part_of(splits, c, task.row, head, 0);
-#pragma unroll 8
+#pragma unroll 4
         for (unsigned s = 0; s < count; s++)
-            most = fmaxf(most, __ldcg(part + (size_t)s * (dim + 2) + dim));
-#pragma unroll 8
+            most = fmaxf(most, __ldcg(part + (size_t)s * width + dim));
+#pragma unroll 4
         for (unsigned s = 0; s < count; s++) {
-            const float *at = part + (size_t)s * (dim + 2);
+            const float *at = part + (size_t)s * width;
             float factor = exp2f(__ldcg(at + dim) - most);
             total += factor * __ldcg(at + dim + 1);
-            sum += factor * __ldcg(at + d);
+            if constexpr (WIDTH == 4) {
+                float4 four = __ldcg((const float4 *)(at + d));
+                sum[0] += factor * four.x;
+                sum[1] += factor * four.y;
+                sum[2] += factor * four.z;
+                sum[3] += factor * four.w;
+            } else {
+                sum[0] += factor * __ldcg(at + d);
+            }
         }
-        out[((size_t)task.row * c.heads + head) * dim + d] = narrow<T>(sum / total);
+        for (int k = 0; k < WIDTH; k++)
+            result.element[k] = narrow<T>(sum[k] / total);
+        *(struct vector_of<T, WIDTH> *)(out + ((size_t)task.row * c.heads + head) * dim + d) =
+            result;
     }
 }
 
@@ -153,7 +170,7 @@ static void launch_splits(Kernel kernel, unsigned heads, unsigned threads, size_
     struct splits splits = {(float *)ops->scratch_out, (unsigned *)ops->counters,
                             (context_max + SPLIT - 1) / SPLIT, 0, (group + heads - 1) / heads};
     unsigned across = c.kv.kv_heads * splits.together;
-    size_t row_bytes = (size_t)c.heads * splits.count * (c.kv.head_dim + 2) * sizeof(float);
+    size_t row_bytes = (size_t)c.heads * splits.count * part_width(c) * sizeof(float);
     size_t most = splits.count > 1 ? SS_CUDA_SCRATCH_BYTES / row_bytes : rows;
     size_t counters = SS_CUDA_COUNTERS_BYTES / sizeof(unsigned) / across;
     most = most < counters ? most : counters;

@@ -165,14 +165,15 @@ static struct plan *make_room(struct ss_cuda_plans *plans, const struct plan_key
     return place_of(plans, key);
 }
 
-/* One product, planned if it is new. BIAS is of the output's type; 0: none. */
+/* One product, planned if it is new, added to BETA times what OUT holds. BIAS is of the output's
+ * type; 0: none. */
 static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream,
                                const struct plan_key *key, ss_device_address out,
                                ss_device_address in, ss_device_address weight,
-                               ss_device_address bias)
+                               ss_device_address bias, float beta)
 {
     struct ss_cuda_plans *plans = ops->plans;
-    const float one = 1, zero = 0;
+    const float one = 1;
     void *bias_address = (void *)(uintptr_t)bias;
     pthread_mutex_lock(&plans->lock);
     struct plan *plan = place_of(plans, key);
@@ -187,7 +188,7 @@ static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream
                                               &bias_address, sizeof bias_address);
     if (!code)
         code = cublasLtMatmul(plans->handle, plan->product, &one, (const void *)(uintptr_t)weight,
-                              plan->weight, (const void *)(uintptr_t)in, plan->in, &zero,
+                              plan->weight, (const void *)(uintptr_t)in, plan->in, &beta,
                               (const void *)(uintptr_t)out, plan->out, (void *)(uintptr_t)out,
                               plan->out, &plan->algorithm, (void *)(uintptr_t)ops->workspace,
                               SS_CUDA_WORKSPACE_BYTES, ss_cuda_stream_native(stream));
@@ -213,8 +214,8 @@ static enum ss_status linear_direct(struct ss_cuda_ops *ops, struct ss_stream *s
             activation == SS_ACTIVATION_RELU ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
     else if (!alone && activation == SS_ACTIVATION_RELU)
         key.epilogue = CUBLASLT_EPILOGUE_RELU;
-    enum ss_status status =
-        multiply(ops, stream, &key, out, in, weight->address, !alone && bias ? bias->address : 0);
+    enum ss_status status = multiply(ops, stream, &key, out, in, weight->address,
+                                     !alone && bias ? bias->address : 0, 0);
     if (!status && alone)
         status = ss_cuda_finish(&ops->base, stream, out, out, rows, weight->rows, bias, activation);
     return status;
@@ -241,8 +242,8 @@ static enum ss_status linear_converted(struct ss_cuda_ops *ops, struct ss_stream
                                  in + done * (size_t)weight->columns * element,
                                  (size_t)count * weight->columns, weight->dtype);
         if (!status)
-            status =
-                multiply(ops, stream, &key, ops->scratch_out, ops->scratch_in, weight->address, 0);
+            status = multiply(ops, stream, &key, ops->scratch_out, ops->scratch_in, weight->address,
+                              0, 0);
         if (!status)
             status = ss_cuda_finish(&ops->base, stream, out + done * (size_t)weight->rows * element,
                                     ops->scratch_out, count, weight->rows, bias, activation);
@@ -271,6 +272,29 @@ enum ss_status ss_cuda_linear(struct ss_ops *base, struct ss_stream *stream, ss_
                : linear_converted(ops, stream, out, in, rows, weight, bias, activation);
 }
 
+/* Whether the library can add to the output itself. */
+static bool adds_in_place(const struct ss_cuda_ops *ops, const struct ss_dense *dense)
+{
+    enum ss_dtype type = ops->base.table->activation_dtype;
+    return dense->adds && dense->norm.kind == SS_NORM_NONE &&
+           dense->activation == SS_ACTIVATION_NONE && dense->weight->dtype == type &&
+           (!dense->bias || dense->bias->dtype == type);
+}
+
+static enum ss_status add_in_place(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                                   const struct ss_dense *dense)
+{
+    const struct ss_weight *weight = dense->weight;
+    struct plan_key key = {
+        weight->rows,  weight->columns,
+        dense->rows,   weight->dtype,
+        weight->dtype, dense->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT};
+    enum ss_status status = ss_cuda_begin(ops->base.device, "linear");
+    return status ? status
+                  : multiply(ops, stream, &key, dense->out, dense->in, weight->address,
+                             dense->bias ? dense->bias->address : 0, 1);
+}
+
 /* A norm as its own operation, in front of the rest of DENSE. */
 static enum ss_status norm_apart(struct ss_cuda_ops *ops, struct ss_stream *stream,
                                  const struct ss_dense *dense)
@@ -296,7 +320,8 @@ enum ss_status ss_cuda_dense(struct ss_ops *base, struct ss_stream *stream,
     if (dense->rows == 0)
         return SS_OK;
     if (!ss_cuda_few_rows_fit(ops, dense))
-        return ss_dense_compose(base, stream, dense);
+        return adds_in_place(ops, dense) ? add_in_place(ops, stream, dense)
+                                         : ss_dense_compose(base, stream, dense);
     return dense->norm.kind == SS_NORM_NONE || dense->rows <= NORM_ROWS_MAX ||
                    dense->weight->columns > SS_CUDA_WIDE_NORM_COLUMNS_MAX
                ? ss_cuda_multiply_few(ops, stream, dense)

@@ -20,6 +20,8 @@ static inline unsigned blocks_for(size_t count)
 template <typename T>
 static __global__ void add(T *out, const T *in, size_t count, unsigned columns, struct weights bias)
 {
+    let_next_begin();
+    await_earlier();
     for (EACH(i, count)) {
         float value = widen(out[i]) + widen(in[i]);
         if (bias.data)
@@ -97,8 +99,8 @@ extern "C" enum ss_status ss_cuda_add(struct ss_ops *ops, struct ss_stream *stre
         return SS_OK;
     return launch_by_type(ops, "add", [&](auto type) {
         using T = decltype(type);
-        add<T><<<blocks_for(count), THREADS, 0, native(stream)>>>((T *)out, (const T *)in, count,
-                                                                  columns, weights_of(bias));
+        launch_early(add<T>, blocks_for(count), THREADS, 0, native(stream), (T *)out, (const T *)in,
+                     count, columns, weights_of(bias));
     });
 }
 

@@ -28,6 +28,16 @@ struct candidate {
     float weight;
 };
 
+/* Two neighbouring ids, as one load. */
+struct alignas(16) pair {
+    struct candidate of[2];
+};
+
+static inline __host__ __device__ unsigned pairs_of(unsigned vocab)
+{
+    return (vocab + 1) / 2;
+}
+
 template <typename T> struct row_of_logits {
     const T *data;
     unsigned row, count, parts, part_columns, vocab;
@@ -100,7 +110,7 @@ static __device__ struct mass block_mass(struct mass value, struct mass *shared)
 }
 
 template <typename T> struct search {
-    const struct candidate *candidates; /* by id; a thread reads what it wrote */
+    const struct pair *candidates; /* by id; a thread reads what it wrote */
     unsigned vocab;
     struct mass *shared;
 
@@ -108,13 +118,16 @@ template <typename T> struct search {
     __device__ struct mass above(key_t64 floor) const
     {
         struct mass mine = {0, 0};
-#pragma unroll 4
-        for (unsigned id = threadIdx.x; id < vocab; id += THREADS) {
-            struct candidate candidate = candidates[id];
-            key_t64 key = (key_t64)candidate.bits << 32 | (0xffffffffu - id);
-            if (candidate.bits && key >= floor) {
-                mine.weight += candidate.weight;
-                mine.count++;
+#pragma unroll 8
+        for (unsigned i = threadIdx.x; i < pairs_of(vocab); i += THREADS) {
+            struct pair pair = candidates[i];
+#pragma unroll
+            for (unsigned k = 0; k < 2; k++) {
+                key_t64 key = (key_t64)pair.of[k].bits << 32 | (0xffffffffu - (2 * i + k));
+                if (pair.of[k].bits && key >= floor) {
+                    mine.weight += pair.of[k].weight;
+                    mine.count++;
+                }
             }
         }
         return block_mass(mine, shared);
@@ -182,14 +195,18 @@ static __device__ int draw(const struct search<T> &search, const struct ss_sampl
 /* The draw of a row whose best candidate is BEST; CANDIDATES is work memory. */
 template <typename T>
 static __device__ int draw_row(const struct row_of_logits<T> &logits, key_t64 best,
-                               const struct ss_sampling &sampling, struct candidate *candidates,
+                               const struct ss_sampling &sampling, struct pair *candidates,
                                struct mass *shared)
 {
     double most = logit_of(best), temperature = sampling.temperature;
-    for (unsigned id = threadIdx.x; id < logits.vocab; id += THREADS) {
-        key_t64 key = logits.key(id);
-        float weight = key ? (float)exp(((double)logit_of(key) - most) / temperature) : 0;
-        candidates[id] = {(unsigned)(key >> 32), weight};
+    for (unsigned i = threadIdx.x; i < pairs_of(logits.vocab); i += THREADS) {
+        struct pair pair;
+        for (unsigned k = 0; k < 2; k++) {
+            key_t64 key = 2 * i + k < logits.vocab ? logits.key(2 * i + k) : 0;
+            float weight = key ? (float)exp(((double)logit_of(key) - most) / temperature) : 0;
+            pair.of[k] = {(unsigned)(key >> 32), weight};
+        }
+        candidates[i] = pair;
     }
     return draw(search<T>{candidates, logits.vocab, shared}, sampling);
 }
@@ -216,7 +233,7 @@ static __device__ bool is_last(struct progress *progress, key_t64 *best)
 template <typename T>
 static __global__ void __launch_bounds__(THREADS, 1)
     sample(struct row_of_logits<T> logits, const struct ss_sampling *samplings, int *tokens,
-           struct ss_token_table table, struct progress *progress, struct candidate *candidates,
+           struct ss_token_table table, struct progress *progress, struct pair *candidates,
            unsigned first_row)
 {
     __shared__ key_t64 keys[WARPS];
@@ -236,8 +253,8 @@ static __global__ void __launch_bounds__(THREADS, 1)
         return;
     int token = best ? id_of(best) : 0;
     if (sampling.temperature > 0 && best && !isinf(logit_of(best)))
-        token = draw_row(logits, best, sampling, candidates + (size_t)blockIdx.y * logits.vocab,
-                         masses);
+        token = draw_row(logits, best, sampling,
+                         candidates + (size_t)blockIdx.y * pairs_of(logits.vocab), masses);
     if (threadIdx.x > 0)
         return;
     tokens[logits.row] = token;
@@ -254,7 +271,7 @@ extern "C" enum ss_status ss_cuda_sample(struct ss_ops *ops, struct ss_stream *s
 {
     struct ss_cuda_ops *cuda = (struct ss_cuda_ops *)ops;
     struct ss_token_table none = {0, 0, 0};
-    size_t most = SS_CUDA_SCRATCH_BYTES / ((size_t)vocab * sizeof(struct candidate));
+    size_t most = SS_CUDA_SCRATCH_BYTES / (pairs_of(vocab) * sizeof(struct pair));
     most = most < ROWS_MAX ? most : ROWS_MAX;
     if (count == 0)
         return SS_OK;
@@ -269,8 +286,7 @@ extern "C" enum ss_status ss_cuda_sample(struct ss_ops *ops, struct ss_stream *s
             dim3 grid((vocab + SLICE - 1) / SLICE, count - first < most ? count - first : most);
             launch_early(sample<T>, grid, THREADS, 0, native(stream), rows,
                          (const struct ss_sampling *)sampling, (int *)tokens, table ? *table : none,
-                         (struct progress *)cuda->progress, (struct candidate *)cuda->scratch_in,
-                         first);
+                         (struct progress *)cuda->progress, (struct pair *)cuda->scratch_in, first);
         }
     });
 }
