@@ -16,14 +16,14 @@ import sys
 from pathlib import Path
 
 import live
-from cases import CPU, H200, VARIANTS, Machine
+from cases import CPU, H200, H200_PAIR, VARIANTS, Machine
 
 from experiments import results
 
 HERE = Path(__file__).resolve().parent
 WHAT = ["lists", "simulate", "sweep", "live", "overlay", "draw"]
 DEFAULT = ["simulate", "sweep", "overlay", "draw"]
-MACHINES = {"cuda": H200, "cpu": CPU}
+MACHINES = {"cuda": H200, "cuda-pair": H200_PAIR, "cpu": CPU}
 
 
 def parse() -> argparse.Namespace:
