@@ -86,7 +86,11 @@ static void decide(struct ss_controller *controller)
             ss_overdue_decide(controller);
             ss_loading_decide(controller);
         } while (ss_batching_decide(controller) && !controller->outbox.cut);
+        uint64_t number = controller->outbox.number;
         ss_guess_decide(controller);
+        /* What leaves for a guess may be more than it takes, and do for who found no room. */
+        if (controller->outbox.number != number)
+            ss_batching_decide(controller);
     }
     ss_control_finish_drain(controller);
 }

@@ -3,8 +3,8 @@
  * Never, for longer than a decision may take (no time; with emulated polling a tick of each of its
  * two loops), does the first stage have no batch that it has not reported as done, and is there a
  * place for one more in flight, while some request can take a step:
- *   - all chunks of its model are resident on all ranks, and with emulate.wait_whole_load the load
- *     that brought them has ended;
+ *   - all chunks of its model are resident on all ranks, and the load that brought them has ended
+ *     if it was cancelled, or with emulate.wait_whole_load;
  *   - it has a slot and no step under way, or may take one (a model has batch_max of them for each
  *     stage; the last free one is kept for whoever goes first of all that wait);
  *   - its KV is in the pool or still to be computed, and the pages that its next step needs are
@@ -28,7 +28,8 @@ static bool is_there(const struct ss_model *model)
     for (int state = 0; state < SS_CHUNK_STATES; state++)
         if (state != SS_CHUNK_RESIDENT && model->chunks_in[state] > 0)
             return false;
-    return !controller->emulate.wait_whole_load || model->load == SS_NONE;
+    return model->load == SS_NONE ||
+           !(controller->emulate.wait_whole_load || controller->loads[model->load].cancelled);
 }
 
 static void add_rest(const struct ss_model *model, uint32_t index, uint64_t pages[SS_STAGES_MAX])
