@@ -64,7 +64,7 @@ def attainment(curves: Sequence[Curve], path: Path) -> None:
         axes.axhline(HELD, color="#9aa1a9", linewidth=0.8, linestyle=":")
         axes.set_xscale("log")
         axes.set_ylim(0, 1.02)
-        axes.set_title(f"{name[0]}: {name[1]}", fontsize=8)
+        axes.set_title(f"{name[0]}: {name[1]}", fontsize=7)
         axes.set_xlabel("requests a second")
         axes.set_ylabel("in time")
     panels.flat[0].legend(loc="lower left")

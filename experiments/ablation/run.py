@@ -78,7 +78,7 @@ def main() -> int:
     curves = sweep.make(args.swapsim, [1, 2], workers=args.workers)
     under = [c for c in cells if c.mean < c.bound or c.first_mean < c.bound_first]
     for target in targets.judge(cells, curves):
-        print(f"{'met   ' if target.met else 'missed'} {target.text}: {target.found}")
+        print(f"{report.WORDS[target.met]:6} {target.text}: {target.found}")
     print("\n".join(f"under the bound: {cell.profile}, {cell.row}, {cell.variant}" for cell in under))
     if args.out:
         write(args.out, args.seeds, cells, curves)
