@@ -6,7 +6,7 @@
 #     tests/gpu.sh run FOLDER RESULTS [STEP...]
 #
 # Steps, all by default: waits device comm faults ops memcheck golden graphs exact link swap busy
-# steps llama deterministic; on demand: racecheck pieces profile beside.
+# steps llama deterministic; on demand: racecheck operations pieces profile beside.
 # Results are JSON files and logs in RESULTS; the exit status says whether every step passed. `golden`,
 # `link`, `swap` and `steps` use all GPUs of the node up to 4; `golden` needs a python3 with numpy.
 set -uo pipefail
@@ -21,7 +21,7 @@ usage() {
 if [ "${1:-}" = pack ] && [ $# = 3 ]; then
     programs=("$3"/tests/{stream_waits,beside_copies,contract_device,contract_transfer,ops_parity,ops_waits,golden_run,comm_mpi}
         "$3"/engine/serve/swapserve "$3"/rpc/swapctl "$3"/experiments/exact-swapping/replay
-        "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,graphs_same}})
+        "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,opbench,graphs_same}})
     "$here/gpu_pack.sh" "$2" "${programs[@]}" || exit
     # For experiments: programs where they look for them, and what the client needs.
     mkdir -p "$2"/engine/serve "$2"/experiments/exact-swapping
@@ -133,6 +133,7 @@ for step in "$@"; do
             --out "$results/llama-4x1.json"
         ;;
     link) try link 90 mpirun -np "$ranks" swapbench link --out "$results/link-$ranks.json" ;;
+    operations) try operations 60 opbench ;;
     ops)
         try ops_parity 120 ops_parity
         try ops_waits 60 ops_waits "$results/ops_waits.json"
