@@ -109,7 +109,7 @@ def check_small(args: argparse.Namespace) -> int:
             if by[shares, 8, policy].mean_s <= by[shares, 4, policy].mean_s:
                 wrong.append(f"{shares}, {policy}: more models than fit cost nothing")
     with tempfile.TemporaryDirectory(prefix="density-") as folder:
-        row = live.measure(live.Live(8, "uniform", "swap_aware", 10), Path(folder) / "live", False)
+        row = live.measure(live.Live(4, "uniform", "swap_aware", 10), Path(folder) / "live", False)
     print(row)
     if row["live"]["loads"] <= live.FIT or row["live"]["answered"] != row["live"]["requests"]:
         wrong.append(f"live: {row['live']}")
