@@ -34,7 +34,7 @@ static const struct ss_key keys[] = {
      4 * KI, GI, NULL, "what one copy over the link moves; an urgent load waits for one at most"},
     {"device.pieces_in_flight", SS_KEY_INT, AT(device.pieces_in_flight), "2", NULL, 1, 64, NULL,
      "copies handed to the link at once"},
-    {"device.graphs", SS_KEY_BOOL, AT(device.graphs), NULL, "true on cuda where tp is 1", 0, 0,
+    {"device.graphs", SS_KEY_BOOL, AT(device.graphs), NULL, "true on cuda, false on cpu", 0, 0,
      NULL,
      "steps of one token a sequence are recorded and launched as one; the same bits either way, "
      "and "
