@@ -35,7 +35,7 @@ LOADED: dict[str, Any] = {
     "limits": {"slots": 16, "batch": 6, "step_tokens": 64},
     "kv_block_tokens": 8,
 }
-UNLOADED_POOL = "64MiB"
+UNLOADED_POOL = {"cpu": "64MiB", "cuda": "1GiB"}
 # Two ranks or fewer would be bound to a core each, with all their threads.
 UNBOUND = {"OMPI_MCA_hwloc_base_binding_policy": "none"}
 REPLAY_SECONDS = 300.0
@@ -181,7 +181,7 @@ def replay(folder: Path, options: argparse.Namespace) -> str:
 def serve_alone(
     folders: dict[str, Path], requests: list[Request], options: argparse.Namespace
 ) -> list[Answer]:
-    content = config({"device": {"kind": options.device, "pool": UNLOADED_POOL}}, folders, options)
+    content = config({"device": {"kind": options.device, "pool": UNLOADED_POOL[options.device]}}, folders, options)
     with (
         Server(content, options.tp * options.pp, environ=UNBOUND) as server,
         server.client() as client,

@@ -63,14 +63,37 @@ static enum ss_status fail(struct nccl_comm *comm, enum ss_status status,
     return ss_cuda_fail(comm->device, status, call, what);
 }
 
-/* Ends all kernels of all communicators. With the lock. */
+struct aborting {
+    const struct ss_nccl *nccl;
+    ncclComm_t comm;
+};
+
+static void *abort_one(void *argument)
+{
+    struct aborting *aborting = argument;
+    aborting->nccl->abort(aborting->comm);
+    return 0;
+}
+
+/* Ends all kernels of all communicators, at once: to abort one frees device memory, which waits for
+ * the kernels of the others. With the lock. */
 static void abort_all(struct nccl_comm *comm)
 {
-    for (int i = 0; i < CHANNELS; i++)
-        if (comm->channels[i].comm) {
-            comm->nccl->abort(comm->channels[i].comm);
-            comm->channels[i].comm = 0;
-        }
+    struct aborting each[CHANNELS];
+    pthread_t threads[CHANNELS];
+    bool running[CHANNELS] = {false};
+    for (int i = 0; i < CHANNELS; i++) {
+        each[i] = (struct aborting){comm->nccl, comm->channels[i].comm};
+        comm->channels[i].comm = 0;
+        if (each[i].comm)
+            running[i] = pthread_create(&threads[i], 0, abort_one, &each[i]) == 0;
+    }
+    for (int i = 0; i < CHANNELS; i++) {
+        if (running[i])
+            pthread_join(threads[i], 0);
+        else if (each[i].comm)
+            abort_one(&each[i]);
+    }
 }
 
 static enum ss_status check(struct nccl_comm *comm, const struct channel *channel,
