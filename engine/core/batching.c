@@ -155,10 +155,12 @@ static bool is_at_work(const struct ss_controller *controller, const struct ss_m
 static uint32_t groups_of(const struct ss_controller *controller, const struct ss_model *served)
 {
     uint32_t at_work = 1, stages = (uint32_t)controller->pp;
+    uint64_t rank = service_rank(controller, served);
     for (uint32_t i = controller->first_engaged; i != SS_NONE && at_work < stages;
          i = controller->models[i].engaged_next)
-        at_work +=
-            &controller->models[i] != served && is_at_work(controller, &controller->models[i]);
+        at_work += &controller->models[i] != served &&
+                   is_at_work(controller, &controller->models[i]) &&
+                   service_rank(controller, &controller->models[i]) <= rank;
     return (stages + at_work - 1) / at_work;
 }
 

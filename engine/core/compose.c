@@ -162,7 +162,7 @@ static bool may_open(const struct ss_controller *controller, const struct batch 
     const struct ss_model *model = &controller->models[batch->model];
     if (index == SS_NONE || !ss_sequence_may_open(controller, index))
         return false;
-    if (model->running < model->batch_max * (uint32_t)controller->pp)
+    if (model->running < model->batch_max * controller->limits.batches_in_flight)
         return true;
     if (ss_overdue_is(controller, &controller->sequences[index]) && batch->pushed > 0)
         return false;
@@ -230,7 +230,8 @@ static void fill(struct ss_controller *controller, struct batch *batch)
         bool included = include(controller, batch, index);
         if (queued) {
             batch->no_opens = !included;
-            batch->pushed += model->running > model->batch_max * (uint32_t)controller->pp;
+            batch->pushed +=
+                model->running > model->batch_max * controller->limits.batches_in_flight;
         } else
             at[sequence->class] = sequence->next;
     }

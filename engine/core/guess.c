@@ -41,6 +41,9 @@ static uint64_t pause_ns(const struct ss_controller *controller,
     }
     uint64_t part_ns = (uint64_t)(longest_ns / (2 * PARTS));
     uint64_t idle_ns = (controller->now_ns - controller->last_arrival_ns) / BACKOFF;
+    double silence_ns = (double)(controller->now_ns - controller->last_arrival_ns);
+    if (silence_ns < 4 * context->typical_gap_ns && (double)idle_ns > context->horizon_ns / 4)
+        idle_ns = (uint64_t)(context->horizon_ns / 4);
     return 1 + (part_ns > idle_ns ? part_ns : idle_ns);
 }
 
@@ -138,9 +141,8 @@ void ss_guess_decide(struct ss_controller *controller)
     if (controller->now_ns >= next_ns) {
         struct guess guess = best_guess(controller, &context);
         controller->guessed_ns = controller->now_ns;
-        if (guess.model == SS_NONE)
-            return;
-        order(controller, &context, &guess);
+        if (guess.model != SS_NONE)
+            order(controller, &context, &guess);
         next_ns = controller->now_ns + pause_ns(controller, &context);
     }
     if (controller->loads_now == 0 && next_ns < controller->wake_ns)

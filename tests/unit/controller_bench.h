@@ -22,7 +22,7 @@ static struct ss_controller_options options;
 static struct ss_controller *controller;
 static struct ss_action actions[ACTIONS_MAX];
 static uint32_t action_count;
-static uint64_t now_ns;
+static uint64_t now_ns, timer_ns; /* when the controller wants to be called; none: UINT64_MAX */
 
 /* What was sent, in order; entries are answered with answer_all(). */
 struct logged_entry {
@@ -62,6 +62,7 @@ static inline void setup(void)
     };
     controller = 0;
     now_ns = 1000;
+    timer_ns = UINT64_MAX;
 }
 
 static inline void teardown(void)
@@ -104,6 +105,8 @@ static inline void step(const struct ss_event *event)
     for (uint32_t i = 0; i < action_count; i++)
         if (actions[i].kind == SS_ACTION_SEND)
             log_entry(&actions[i].entry);
+        else if (actions[i].kind == SS_ACTION_TIMER)
+            timer_ns = actions[i].at_ns;
 }
 
 static inline void arrive_as(enum ss_class class, uint64_t request, uint16_t model, uint32_t prompt,
