@@ -21,7 +21,7 @@
 /* What of a load hides behind compute: nearly all of what is as long as that, if nothing else is in
  * the way. */
 #define HIDING 0.5
-/* A request's weight doubles each time it has waited for so many loads of its model. */
+/* A request weighs as much more each time it has waited for so many loads of its model. */
 #define AGEING_LOADS 1.0
 
 /* A batch comes so much later than was thought, with the words in between. */

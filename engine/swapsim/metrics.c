@@ -133,6 +133,12 @@ static enum ss_status count_answer(struct ss_metrics *metrics, const struct ss_o
     return status;
 }
 
+bool ss_outcome_is_answer(const struct ss_outcome *outcome)
+{
+    return !outcome->refused && (outcome->reason == SS_END_LENGTH ||
+                                 outcome->reason == SS_END_EOS || outcome->reason == SS_END_STOP);
+}
+
 enum ss_status ss_metrics_outcome(struct ss_metrics *metrics, const struct ss_outcome *outcome)
 {
     metrics->tokens += outcome->tokens;
@@ -143,7 +149,5 @@ enum ss_status ss_metrics_outcome(struct ss_metrics *metrics, const struct ss_ou
         return SS_OK;
     }
     metrics->ends[outcome->reason]++;
-    bool answered = outcome->reason == SS_END_LENGTH || outcome->reason == SS_END_EOS ||
-                    outcome->reason == SS_END_STOP;
-    return answered ? count_answer(metrics, outcome) : SS_OK;
+    return ss_outcome_is_answer(outcome) ? count_answer(metrics, outcome) : SS_OK;
 }

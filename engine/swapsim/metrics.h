@@ -58,6 +58,10 @@ void ss_metrics_arrival(struct ss_metrics *metrics, uint32_t model, uint64_t at_
 /* A further token of a request came so long after the one before it. */
 SS_MUST_CHECK enum ss_status ss_metrics_gap(struct ss_metrics *metrics, uint64_t gap_ns);
 
+/* All of it was given: neither refused nor cut off by a deadline, a cancel or a fault. What is said
+ * of latencies, and the bound on them, is of these. */
+bool ss_outcome_is_answer(const struct ss_outcome *outcome);
+
 SS_MUST_CHECK enum ss_status ss_metrics_outcome(struct ss_metrics *metrics,
                                                 const struct ss_outcome *outcome);
 

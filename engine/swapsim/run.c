@@ -91,7 +91,7 @@ static enum ss_status end_request(struct run *run, struct ss_live_request *reque
     request->outcome.refused = action->kind == SS_ACTION_REFUSE;
     request->outcome.cold = action->cold;
     enum ss_status status = ss_metrics_outcome(run->metrics, &request->outcome);
-    if (!status && run->options->yardstick && request->outcome.tokens > 0)
+    if (!status && run->options->yardstick && ss_outcome_is_answer(&request->outcome))
         status = ss_yardstick_add(run->options->yardstick,
                                   run->assignment.group[request->outcome.model], &request->outcome);
     write_request(run, &request->outcome);

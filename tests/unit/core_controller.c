@@ -101,7 +101,7 @@ Test(core_controller, a_batch_follows_once_the_rest_of_its_load_is_short)
     report(SS_REPORT_DONE, 1, logged(SS_ENTRY_BATCH)->number - 1, 0);
     report(SS_REPORT_DONE, 0, logged(SS_ENTRY_BATCH)->number - 1, 0);
     cr_assert_null(sent(SS_ENTRY_BATCH, 0), "5000 ns are left, and a waits for its token");
-    uint64_t timer_ns = acted(SS_ACTION_TIMER, 0)->at_ns;
+    timer_ns = acted(SS_ACTION_TIMER, 0)->at_ns;
     cr_assert(timer_ns >= now_ns + 3990 && timer_ns <= now_ns + 4000);
     now_ns = timer_ns;
     step(&(struct ss_event){.kind = SS_EVENT_TIMER});

@@ -54,6 +54,20 @@ Test(swapsim_metrics, cold_latency)
     close_bed(&bed);
 }
 
+/* One that a deadline cut off after some tokens counts neither in the latencies nor in their bound.
+ */
+Test(swapsim_metrics, what_is_an_answer)
+{
+    struct ss_outcome outcome = {.tokens = 3, .reason = SS_END_LENGTH};
+    cr_assert(ss_outcome_is_answer(&outcome));
+    outcome.reason = SS_END_STOP;
+    cr_assert(ss_outcome_is_answer(&outcome));
+    outcome.reason = SS_END_DEADLINE;
+    cr_assert_not(ss_outcome_is_answer(&outcome));
+    outcome = (struct ss_outcome){.reason = SS_END_LENGTH, .refused = true};
+    cr_assert_not(ss_outcome_is_answer(&outcome));
+}
+
 /* Of five that arrived two are in time, one is late, one refused, one cancelled. */
 Test(swapsim_metrics, counts)
 {
