@@ -3,7 +3,8 @@
 static const struct ss_sim_request *plan_of(void *user, uint64_t handle)
 {
     struct bench *bench = user;
-    bench->plan = (struct ss_sim_request){.handle = handle, .prompt = 4, .tokens_max = 2};
+    bench->plan =
+        (struct ss_sim_request){.handle = handle, .prompt = 4, .tokens_max = bench->tokens_max};
     return &bench->plan;
 }
 
@@ -28,7 +29,7 @@ static bool see(void *user, const struct ss_sim_event *event)
 
 void bench_set(struct bench *bench, int tp, int pp)
 {
-    *bench = (struct bench){0};
+    *bench = (struct bench){.tokens_max = 2};
     for (int i = 0; i < BENCH_CHUNKS; i++) {
         bench->pages[i] = BENCH_PAGES;
         bench->bytes[i] = (uint64_t)BENCH_PAGES * BENCH_PAGE;

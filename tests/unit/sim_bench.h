@@ -19,6 +19,7 @@ struct bench {
     uint32_t pages[BENCH_CHUNKS];
     uint64_t bytes[BENCH_CHUNKS];
     struct ss_sim_request plan;
+    uint32_t tokens_max; /* of each request */
     struct ss_sim_queue queue;
     struct ss_sim_group *group;
     uint64_t number;

@@ -92,6 +92,57 @@ Test(sim_runs, the_audit_changes_nothing)
     cr_assert_eq(with.live, 0);
 }
 
+#define CROWD        400
+#define CROWD_TOKENS 10
+#define STEP_NS      (BENCH_CHUNKS * 20000ull) /* of a stage */
+
+/* How long CROWD requests take that come at once, to MODELS models in turn with room for all. */
+static uint64_t crowd_ns(uint16_t models, uint64_t overdue_ns)
+{
+    struct bench bench;
+    struct ss_sim_event event;
+    uint64_t end_ns = 0;
+    bench_set(&bench, 1, 2);
+    bench.tokens_max = CROWD_TOKENS;
+    struct ss_controller_limits *limits = &bench.options.controller.limits;
+    limits->requests_max = limits->slots_max = CROWD;
+    limits->batches_in_flight = 3; /* what a server takes: one more than stages */
+    limits->overdue_ns = overdue_ns;
+    limits->quantum_ns = 4 * STEP_NS;
+    bench.chunks[0].fixed_ns = bench.chunks[1].fixed_ns = STEP_NS / BENCH_CHUNKS;
+    bench.options.lets = 0;
+    bench_open(&bench);
+    for (uint64_t request = 0; request < CROWD; request++)
+        ss_sim_group_feed(bench.group, 0,
+                          &(struct ss_event){.kind = SS_EVENT_ARRIVED,
+                                             .class = SS_CLASS_NORMAL,
+                                             .request = 1 + request,
+                                             .model = (uint16_t)(request % models),
+                                             .prompt_tokens = 4,
+                                             .max_tokens = CROWD_TOKENS},
+                          1);
+    while (ss_sim_queue_take(&bench.queue, &event)) {
+        ss_sim_group_happen(bench.group, &event);
+        struct ss_controller_view view;
+        ss_controller_view(ss_sim_group_controller(bench.group), &view);
+        if (view.answered == CROWD) {
+            end_ns = event.at_ns;
+            break;
+        }
+    }
+    cr_assert_null(ss_sim_group_failure(bench.group), "%s", ss_sim_group_failure(bench.group));
+    bench_close(&bench);
+    return end_ns;
+}
+
+Test(sim_runs, a_crowd_fills_the_batches_of_every_stage)
+{
+    uint64_t least_ns = CROWD * CROWD_TOKENS / 8 * STEP_NS;
+    cr_assert_lt(crowd_ns(1, 0), 1.25 * (double)least_ns);
+    cr_assert_lt(crowd_ns(2, 0), 1.25 * (double)least_ns);
+    cr_assert_lt(crowd_ns(2, 20 * STEP_NS), 1.25 * (double)least_ns, "turns leave no stage idle");
+}
+
 Test(sim_runs, events_of_one_time_come_in_the_order_they_were_added)
 {
     struct ss_sim_queue queue = {0};
