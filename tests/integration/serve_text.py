@@ -119,7 +119,8 @@ def test_sampling() -> None:
     expect_equal(sample(seed=7, **hot), first, "the same seed after swaps")
     expect(first != greedy, "a temperature of 1.5 changes something")
     expect(sample(seed=8, **hot) != first, "another seed gives other tokens")
-    expect(sample(**hot) != sample(**hot), "without a seed, each request has its own")
+    # One answer in five is the likeliest: two may well be alike, eight are not.
+    expect(len({tuple(sample(**hot)) for _ in range(8)}) > 1, "without a seed, each request has its own")
     expect_equal(sample(seed=7, top_k=1, **hot), greedy, "top_k 1 is greedy")
     expect_equal(sample(seed=7, top_p=1e-6, **hot), greedy, "a tiny top_p is greedy")
     expect_equal(sample(seed=7, temperature=0.0), greedy, "temperature 0 is greedy")
