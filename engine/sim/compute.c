@@ -164,8 +164,8 @@ static void report_tokens(struct ss_sim_group *group, const struct ss_sim_stage 
         ss_sim_report(group, ss_sim_rank_of(group, stage->index, 0), &report);
 }
 
-/* Activations go to the next stage, or tokens to the first, unless that is the last. An edge carries
- * them in order. */
+/* Activations go to the next stage, or tokens to the first, unless that is the last. An edge
+ * carries them in order. */
 static void hand_on(struct ss_sim_group *group, struct ss_sim_stage *stage,
                     const struct ss_sim_entry *taken)
 {
