@@ -25,7 +25,7 @@
 #define AGEING_LOADS 1.0
 
 /* A batch comes so much later than was thought, with the words in between. */
-#define LATE_NS (SS_NS_PER_MS / 2)
+#define LATE_NS 5e5
 
 /* Who is less likely to come within the horizon is not guessed; nor who is not likelier to come now
  * than at any time, as that would be a guess about noise. */

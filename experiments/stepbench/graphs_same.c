@@ -111,7 +111,9 @@ int main(int argc, char **argv)
     }
     if (argc > 5)
         bed.device_kind = argv[5];
-    enum ss_status status = ss_link_open_mpi(&link, &bed.link);
+    struct ss_link *own = 0;
+    enum ss_status status = ss_link_open_mpi(&link, &own);
+    bed.link = own;
     for (int kind = 0; kind < 2 && !status; kind++)
         status = run(&bed, kind);
     if (status) {
@@ -121,10 +123,10 @@ int main(int argc, char **argv)
     int differ = seen.count[0] != seen.count[1];
     for (int i = 0; i < seen.count[0]; i++)
         if (seen.sums[0][i] != seen.sums[1][i]) {
-            printf("rank %d: batch %d differs\n", bed.link->rank, i);
+            printf("rank %d: batch %d differs\n", own->rank, i);
             differ++;
         }
-    printf("rank %d: %d batches, %d differ\n", bed.link->rank, seen.count[0], differ);
-    bed.link->table->destroy(bed.link);
+    printf("rank %d: %d batches, %d differ\n", own->rank, seen.count[0], differ);
+    own->table->destroy(own);
     return differ ? EXIT_FAILURE : EXIT_SUCCESS;
 }
