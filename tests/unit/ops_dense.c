@@ -133,6 +133,13 @@ static void check(const struct dense_case *c)
     for (int i = 0; i < ROWS * columns; i++)
         cr_assert(fabs(out[i] - expected[i]) < 1e-4, "element %d is %g, expected %g", i,
                   (double)out[i], expected[i]);
+    struct test_weights *all[] = {&t.weight, &t.bias, &t.norm_weight, &t.norm_bias};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        free(all[i]->data);
+        free(all[i]->values);
+    }
+    free(before);
+    free(in);
 }
 
 Test(ops_dense, product_alone)
