@@ -162,7 +162,7 @@ static bool may_open(const struct ss_controller *controller, const struct batch 
     const struct ss_model *model = &controller->models[batch->model];
     if (index == SS_NONE || !ss_sequence_may_open(controller, index))
         return false;
-    if (model->running < model->batch_max * controller->limits.batches_in_flight)
+    if (model->running < ss_model_places(controller, model))
         return true;
     if (ss_overdue_is(controller, &controller->sequences[index]) && batch->pushed > 0)
         return false;
@@ -230,8 +230,7 @@ static void fill(struct ss_controller *controller, struct batch *batch)
         bool included = include(controller, batch, index);
         if (queued) {
             batch->no_opens = !included;
-            batch->pushed +=
-                model->running > model->batch_max * controller->limits.batches_in_flight;
+            batch->pushed += model->running > ss_model_places(controller, model);
         } else
             at[sequence->class] = sequence->next;
     }

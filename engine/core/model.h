@@ -18,6 +18,15 @@ void ss_model_note_work(struct ss_controller *controller, uint16_t model);
  * wanted was right. */
 void ss_model_note_arrival(struct ss_controller *controller, uint16_t model);
 
+/* As many sequences may be open at once: batches for all stages, and for all that may be in flight.
+ */
+static inline uint32_t ss_model_places(const struct ss_controller *controller,
+                                       const struct ss_model *model)
+{
+    uint32_t stages = (uint32_t)controller->pp, flights = controller->limits.batches_in_flight;
+    return model->batch_max * (stages > flights ? stages : flights);
+}
+
 /* All chunks are resident or on their way, and stay so. */
 static inline bool ss_model_is_loaded(const struct ss_controller *controller,
                                       const struct ss_model *model)

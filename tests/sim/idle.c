@@ -5,8 +5,8 @@
  * place for one more in flight, while some request can take a step:
  *   - all chunks of its model are resident on all ranks, and the load that brought them has ended
  *     if it was cancelled, or with emulate.wait_whole_load;
- *   - it has a slot and no step under way, or may take one (a model has batch_max of them for each
- *     stage; the last free one is kept for whoever goes first of all that wait);
+ *   - it has a slot and no step under way, or may take one (ss_model_places(); the last free one is
+ *     kept for whoever goes first of all that wait);
  *   - its KV is in the pool or still to be computed, and the pages that its next step needs are
  *     free beside what all that goes before it still claims.
  * So no rule is an excuse but precedence, by which pages and slots are kept: patience and stall_max
@@ -97,7 +97,7 @@ static uint64_t find_work(void)
         if (model->queued + model->running == 0 || !is_there(model))
             continue;
         uint32_t queued = ss_model_first_queued(controller, model);
-        bool place = model->running < model->batch_max * (uint32_t)controller->pp;
+        bool place = model->running < ss_model_places(controller, model);
         if (queued != SS_NONE && place && ss_sequence_may_open(controller, queued) &&
             has_room(model, queued))
             return controller->sequences[queued].handle;
