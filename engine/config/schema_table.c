@@ -80,7 +80,8 @@ static const struct ss_key keys[] = {
     {"limits.queue_per_model", SS_KEY_U32, AT(limits.queue_max_per_model), "0", NULL, 0, 1000000,
      NULL, "of these, waiting for one model, not yet begun; 0: as `limits.requests`"},
     {"limits.slots", SS_KEY_U32, AT(limits.slots_max), "64", NULL, 1, SS_NO_SLOT - 1, NULL,
-     "sequences that may have state on the ranks at once"},
+     "sequences that may have state on the ranks at once; with fewer than `limits.requests` a "
+     "request may wait long for one"},
     {"limits.batch", SS_KEY_U32, AT(limits.batch_max), NULL,
      "32, or `limits.slots` or `limits.step_tokens` if less", 1, SS_NO_SLOT - 1, NULL,
      "sequences in one step of a model"},

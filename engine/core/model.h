@@ -18,13 +18,12 @@ void ss_model_note_work(struct ss_controller *controller, uint16_t model);
  * wanted was right. */
 void ss_model_note_arrival(struct ss_controller *controller, uint16_t model);
 
-/* As many sequences may be open at once: batches for all stages, and for all that may be in flight.
- */
+/* As many sequences of the model may be open at once, a batch for each stage, before those that go
+ * before others open beside them. */
 static inline uint32_t ss_model_places(const struct ss_controller *controller,
                                        const struct ss_model *model)
 {
-    uint32_t stages = (uint32_t)controller->pp, flights = controller->limits.batches_in_flight;
-    return model->batch_max * (stages > flights ? stages : flights);
+    return model->batch_max * (uint32_t)controller->pp;
 }
 
 /* All chunks are resident or on their way, and stay so. */
