@@ -109,7 +109,8 @@ Test(core_overdue, without_turns_it_waits_for_its_share_alone)
     cr_assert_eq(bound_ns, UINT64_MAX, "nobody promises anything");
 }
 
-Test(core_overdue, overdue_models_have_turns_by_when_they_became_so)
+/* Room for one model, A, which is there; turns begin after a second and are short. */
+static void open_with_turns(void)
 {
     options.pool_pages[0] = MODEL_PAGES + 4;
     options.limits.overdue_ns = SS_NS_PER_S;
@@ -117,6 +118,11 @@ Test(core_overdue, overdue_models_have_turns_by_when_they_became_so)
     options.limits.realtime_share = 0.99;
     open_controller();
     warm(0, 1);
+}
+
+Test(core_overdue, overdue_models_have_turns_by_when_they_became_so)
+{
+    open_with_turns();
     arrive_as(SS_CLASS_REALTIME, 2, 0, 2, 14);
     arrive_as(SS_CLASS_BATCH, 3, 2, 2, 2);
     now_ns += 1000;
@@ -154,12 +160,7 @@ static void tick(uint64_t ns)
 /* A request of model C is overdue, and its load has begun. */
 static void begin_turn_of_c(void)
 {
-    options.pool_pages[0] = MODEL_PAGES + 4;
-    options.limits.overdue_ns = SS_NS_PER_S;
-    options.limits.quantum_ns = SS_NS_PER_S / 10;
-    options.limits.realtime_share = 0.99;
-    open_controller();
-    warm(0, 1);
+    open_with_turns();
     arrive_as(SS_CLASS_REALTIME, 2, 0, 2, 3);
     arrive_as(SS_CLASS_BATCH, 3, 2, 2, 14);
     tick(SS_NS_PER_S);
