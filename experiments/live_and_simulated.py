@@ -1,21 +1,25 @@
-"""One list of arrivals, run live over mpirun and in swapsim by the same configuration."""
+"""One list of arrivals, run live over mpirun and in swapsim by the same configuration; and the command
+line of what is asked of both."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from experiments.server import ROOT, Server, default_build
+from experiments.server import ROOT, Server
+from experiments.simulation import default_program
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -31,6 +35,19 @@ class Ran:
     @property
     def p99_s(self) -> float:
         return float(self.summary["latency_s"]["p99"])
+
+
+def parse(doc: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of a script that DOC describes."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--swapsim", type=Path, default=default_program())
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--live", action="store_true", help="the live runs, nothing else")
+    parser.add_argument("--simulate", action="store_true", help="with --live: in swapsim only")
+    parser.add_argument("--small", action="store_true", help="a short form of both: for CI")
+    parser.add_argument("--out", type=Path, help="folder for results and the picture; none: no files")
+    return parser.parse_args(arguments)
 
 
 def configure(path: Path, changes: Mapping[str, Any], folder: Path) -> Path:
@@ -53,8 +70,25 @@ def make_arrivals(
 ) -> None:
     """The list of arrivals that both runs replay; for so many SECONDS, else as the workload says."""
     duration = [] if seconds is None else ["--duration", seconds]
-    _run([sys.executable, "-m", "swapserve.load", "--workload", workload, "--seed", seed, *duration,
+    run([sys.executable, "-m", "swapserve.load", "--workload", workload, "--seed", seed, *duration,
           "--dry-run", ",".join(names), "--save-arrivals", out])  # fmt: skip
+
+
+def both(
+    path: Path, changes: Mapping[str, Any], workload: Mapping[str, Any], folder: Path,
+    describe: Callable[[Ran], dict[str, Any]], live: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """What DESCRIBE says of both runs, the configuration at PATH having CHANGES; FOLDER is made."""
+    folder.mkdir(parents=True)
+    config = configure(path, changes, folder)
+    asked, arrivals = folder / "workload.yaml", folder / "arrivals.csv"
+    asked.write_text(json.dumps(workload), encoding="utf-8")
+    make_arrivals(asked, 1, model_names(config), arrivals)
+    row: dict[str, Any] = {"simulated": describe(run_simulated(config, arrivals, folder / "simulated"))}
+    if live:
+        row["live"] = describe(run_live(config, arrivals, folder / "live"))
+        row["load_average"] = round(os.getloadavg()[0], 2)
+    return row
 
 
 def run_live(config: Path, arrivals: Path, folder: Path, reuse: bool = False) -> Ran:
@@ -82,19 +116,19 @@ def empty(server: Server, names: Sequence[str], touch: bool = True) -> None:
 
 def ask(server: Server, arrivals: Path, folder: Path) -> Ran:
     """ARRIVALS, from a program of their own."""
-    _run([sys.executable, "-m", "swapserve.load", "--quiet", "--arrivals", arrivals,
+    run([sys.executable, "-m", "swapserve.load", "--quiet", "--arrivals", arrivals,
           "--endpoint", server.endpoint, "--out", folder])  # fmt: skip
     return read(folder)
 
 
 def run_simulated(config: Path, arrivals: Path, folder: Path, *options: str) -> Ran:
-    program = default_build() / "engine" / "swapsim" / "swapsim"
-    command = [program, "--quiet", "--config", config, "--arrivals", arrivals, "--out", folder]
-    _run([*command, *options])
+    command = [default_program(), "--quiet", "--config", config, "--arrivals", arrivals, "--out", folder]
+    run([*command, *options])
     return read(folder)
 
 
-def _run(command: list[Any]) -> None:
+def run(command: list[Any]) -> None:
+    """COMMAND, which has to work; it finds the Python client."""
     places = [str(ROOT / "rpc" / "python"), os.environ.get("PYTHONPATH", "")]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     done = subprocess.run(

@@ -23,12 +23,15 @@ if [ "${1:-}" = pack ] && [ $# = 3 ]; then
         "$3"/engine/serve/swapserve "$3"/rpc/swapctl "$3"/experiments/exact-swapping/replay
         "$3"/experiments/{swapbench/swapbench,stepbench/{stepbench,opbench,graphs_same}})
     "$here/gpu_pack.sh" "$2" "${programs[@]}" || exit
-    # For experiments: programs where they look for them, and what the client needs.
-    mkdir -p "$2"/engine/serve "$2"/experiments/exact-swapping
-    ln -sf ../../bin/swapserve "$2/engine/serve/swapserve"
-    ln -sf ../../bin/replay "$2/experiments/exact-swapping/replay"
+    # For experiments/gpu.sh: programs where they look for them, what they were built from, and what
+    # the client needs.
+    for place in engine/serve/swapserve experiments/{exact-swapping/replay,swapbench/swapbench,stepbench/stepbench}; do
+        mkdir -p "$2/$(dirname "$place")"
+        ln -sf "$(dirname "$place" | sed 's,[^/]*,..,g')/bin/$(basename "$place")" "$2/$place"
+    done
+    (cd "$root" && python3 -c 'from experiments.results import commit; print(commit())') >"$2/commit"
     exec python3 -m pip install --quiet --disable-pip-version-check --target "$2/python" --upgrade \
-        --python-version "${PYTHON_THERE:-3.12}" --only-binary=:all: pyzmq msgpack
+        --python-version "${PYTHON_THERE:-3.12}" --only-binary=:all: pyzmq msgpack pyyaml
 fi
 [ "${1:-}" = run ] && [ $# -ge 3 ] || usage
 
@@ -91,8 +94,7 @@ step() { # step TP PP [options]
 exact() { # exact TP PP [--deterministic]: a loaded run's steps again, with everything resident
     local name=exact-$1x$2 option
     for option in "${@:3}"; do name+=-${option#--}; done
-    try "$name" 90 env SWAPSERVE_BUILD="$packed" PYTHONPATH="$root:$root/rpc/python:$packed/python" \
-        PYTHONDONTWRITEBYTECODE=1 python3 "$root/experiments/exact-swapping/run.py" --device cuda \
+    try "$name" 90 "$root/experiments/gpu.sh" "$packed" exact-swapping/run.py --device cuda \
         --tp "$1" --pp "$2" --requests 200 --out "$results/$name.json" "${@:3}"
 }
 
@@ -185,9 +187,9 @@ for step in "$@"; do
         try profile-link 90 mpirun -np "$ranks" swapbench link --out "$results/profile-link.json"
         profile 1 1 0.1 1x1-few
         profile 1 1 0.5 1x1-more
-        [ "$ranks" = 4 ] || continue
-        profile 4 1 0.1 tp
-        profile 1 4 0.1 pp
+        [ "$ranks" -gt 1 ] || continue
+        profile "$ranks" 1 0.1 tp
+        profile 1 "$ranks" 0.1 pp
         ;;
     pieces)
         for bytes in 4194304 33554432; do swap 1 1 --repeats=5 --piece=$bytes; done

@@ -4,8 +4,6 @@ and to swapsim, with the same arrivals.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,7 @@ from typing import Any
 from cases import POLICIES, SHARES
 from simulated import BOUNDS, quantile
 
-from experiments.live_and_simulated import (
-    Ran, configure, make_arrivals, model_names, run_live, run_simulated,
-)  # fmt: skip
+from experiments.live_and_simulated import Ran, both
 
 HERE = Path(__file__).resolve().parent
 FIT = 2
@@ -61,17 +57,9 @@ def describe(ran: Ran) -> dict[str, Any]:
 
 
 def measure(case: Live, folder: Path, simulate_only: bool) -> dict[str, Any]:
-    folder.mkdir(parents=True)
-    config = configure(HERE / "config.yaml", case.changes(), folder)
-    workload, arrivals = folder / "workload.yaml", folder / "arrivals.csv"
-    workload.write_text(json.dumps(case.workload()), encoding="utf-8")
-    make_arrivals(workload, 1, model_names(config), arrivals)
-    row: dict[str, Any] = {"models": case.models, "shares": case.shares, "policy": case.policy}
-    row["simulated"] = describe(run_simulated(config, arrivals, folder / "simulated"))
-    if not simulate_only:
-        row["live"] = describe(run_live(config, arrivals, folder / "live"))
-        row["load_average"] = round(os.getloadavg()[0], 2)
-    return row
+    row = {"models": case.models, "shares": case.shares, "policy": case.policy}
+    config = HERE / "config.yaml"
+    return row | both(config, case.changes(), case.workload(), folder, describe, not simulate_only)
 
 
 def cases(models: Sequence[int], policies: Sequence[str], seconds: float) -> list[Live]:

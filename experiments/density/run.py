@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,23 +21,12 @@ from cases import GPUS, MODES, POLICIES, ROOMS, SHARES, STATIC, TIMES_AS_MANY, c
 from simulated import BOUNDS, Cell, cold_latency_s, models_held, run_all
 
 from experiments import markdown, results
+from experiments.live_and_simulated import parse
 from experiments.server import ServerError
-from experiments.simulation import SimulationError, default_program
+from experiments.simulation import SimulationError
 from swapserve import Error
 
 SMALL_TIMES = [1.0, 2.0, 5.0]
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--swapsim", type=Path, default=default_program())
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--live", action="store_true", help="the live runs, nothing else")
-    parser.add_argument("--simulate", action="store_true", help="with --live: in swapsim only")
-    parser.add_argument("--small", action="store_true", help="a short form of both: for CI")
-    parser.add_argument("--out", type=Path, help="folder for results and the picture; none: no files")
-    return parser.parse_args()
 
 
 def held(cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -118,7 +106,7 @@ def check_small(args: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    args = parse()
+    args = parse(str(__doc__))
     if args.small:
         return check_small(args)
     if args.live:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -19,23 +18,12 @@ from cases import POLICIES, RATES, RESIDENT, Case
 from simulated import Cell, run_all
 
 from experiments import markdown, results
+from experiments.live_and_simulated import parse
 from experiments.server import ServerError
-from experiments.simulation import SimulationError, default_program
+from experiments.simulation import SimulationError
 from swapserve import Error
 
 LIVE_RATES = [0.7, 1.2]
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--swapsim", type=Path, default=default_program())
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--live", action="store_true", help="the live runs, nothing else")
-    parser.add_argument("--simulate", action="store_true", help="with --live: in swapsim only")
-    parser.add_argument("--small", action="store_true", help="a short form of both: for CI")
-    parser.add_argument("--out", type=Path, help="folder for results and the picture; none: no files")
-    return parser.parse_args()
 
 
 def say(cell: Cell) -> None:
@@ -105,7 +93,7 @@ def check_small(args: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    args = parse()
+    args = parse(str(__doc__))
     if args.small:
         return check_small(args)
     return run_live(args) if args.live else simulate(args)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments import traces
+from experiments.live_and_simulated import run
 from experiments.results import quantiles
-from experiments.server import ROOT, Server
+from experiments.server import Server
 from experiments.simulation import default_program
 from forms import ALL, BUSY, ROOM, TURNS, Form, Level
 
@@ -49,17 +49,6 @@ def write_workload(form: Form, level: Level, folder: Path) -> Path:
     path = folder / "workload.yaml"
     path.write_text(json.dumps(form.workload(level)), encoding="utf-8")  # JSON is YAML
     return path
-
-
-def run(command: list[Any]) -> None:
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "rpc" / "python"),
-                                                            os.environ.get("PYTHONPATH", "")])}  # fmt: skip
-    done = subprocess.run(
-        [str(part) for part in command], env=environ, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}")
 
 
 def send(endpoint: str, form: Form, level: Level, folder: Path) -> Found:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -32,7 +31,6 @@ Layout = tuple[int, int]
 # What a row of the file says for itself, and what a run looks for before it measures again.
 KEY = ("system", "variant", "tp", "pp")
 AGAIN = 2
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def parse() -> argparse.Namespace:
@@ -127,19 +125,7 @@ class Rows:
             return
         form = {"device": self.form.device, "model": self.form.model, "scale": self.form.scale,
                 "link": self.form.link_name, "link_bytes_per_s": self.form.link_bytes_per_s}  # fmt: skip
-        results.write(self.path, {"commit": _commit(), **form, "rows": self.rows})
-
-
-def _commit() -> str:
-    """What was built, where it was packed; else this checkout."""
-    if "SWAPSERVE_COMMIT" in os.environ:
-        return os.environ["SWAPSERVE_COMMIT"]
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except OSError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+        results.write(self.path, {"commit": results.commit(), **form, "rows": self.rows})
 
 
 def say(row: Row) -> None:
