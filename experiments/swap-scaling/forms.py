@@ -79,8 +79,8 @@ class Form:
 # fast as its link, and it computes 13,000 operations for each byte that the link brings.
 H200 = {"memory_over_link": 76.0, "flops_over_link": 1.3e4}
 CUDA = Form(
-    "cuda", "opt-13b", 1.0, 64e9, "PCIe 5.0 x16, 64 GB/s", repeats=5, single_layouts=((2, 2),),
-    torch_layouts=((2, 2), (4, 1), (1, 1)),
+    "cuda", "opt-13b", 1.0, 64e9, "PCIe 5.0 x16, 64 GB/s", repeats=5,
+    single_layouts=((2, 2), (2, 1)), torch_layouts=((2, 2), (4, 1), (2, 1), (1, 1), (1, 2)),
 )  # fmt: skip
 CPU = Form("cpu", "opt-350m", 0.5, 0.4e9, "paced, 0.4 GB/s", repeats=6, **H200)
 # The check: computing takes a larger share and requests come just after a look of the emulated
