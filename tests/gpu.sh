@@ -99,7 +99,7 @@ exact() { # exact TP PP [--deterministic]: a loaded run's steps again, with ever
 }
 
 profile() { # profile TP PP SHARE NAME: the steps of so many of the shape's layers
-    try "profile-$4" 120 mpirun -np $(($1 * $2)) stepbench --tp "$1" --pp "$2" --scale "$3" \
+    try "profile-$4" 120 mpirun -np $(($1 * $2)) stepbench --graphs --tp "$1" --pp "$2" --scale "$3" \
         --out "$results/profile-$4.json"
 }
 
