@@ -11,7 +11,7 @@ from experiments.plot.look import colour, plt
 from forms import ALL, ROOM
 
 FILES = ["sweep.json", "gpu.json", "simulated.json"]
-LABELS = {"paced": "paced CPU device", "cuda": "4x H200", "simulated": "simulated H200s"}
+LABELS = {"paced": "paced CPU device", "cuda": "H200s", "simulated": "simulated H200s"}
 GREY = {"color": "#9aa1a9", "linewidth": 0.8, "linestyle": ":"}
 
 Rows = Sequence[dict[str, Any]]

@@ -138,4 +138,7 @@ SIMULATED = [
     Form("simulated", 1, 1, 0.46, 0.35, 120, LEVELS),
 ]
 SMALL = Form("paced", 1, 1, 0.4, 0.3, 6, some("none", "8"), "opt-350m", 0.25)
-CUDA = Form("cuda", 2, 2, 0.14, 0.3, 6, some("none", "1", "4", "16"))
+CUDA = {
+    "cuda": Form("cuda", 2, 2, 0.14, 0.3, 6, some("none", "1", "4", "16")),
+    "cuda-pair": Form("cuda", 2, 1, 0.26, 0.2, 6, some("none", "1", "4", "16")),
+}

@@ -33,8 +33,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="a short form: bounds are loose")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
-                        help="cuda: the sweep on four GPUs, and nothing else")  # fmt: skip
+    parser.add_argument("--device", choices=["cpu", *forms.CUDA], default="cpu",
+                        help="cuda, cuda-pair: the sweep on four GPUs or two, nothing else")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=1e9, help="begin nothing after so many")
     parser.add_argument("--out", type=Path, help="folder for results and pictures; none: no files")
     return parser.parse_args()
@@ -59,8 +59,9 @@ def run_sweep(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, A
     if options.small:
         yield from sweep.measure_live(forms.SMALL, folder, rooms=(forms.ROOM,))
         return
-    if options.device == "cuda":
-        yield from sweep.measure_live(forms.CUDA, folder, time.monotonic() + options.seconds)
+    if options.device in forms.CUDA:
+        form, until = forms.CUDA[options.device], time.monotonic() + options.seconds
+        yield from sweep.measure_live(form, folder, until)
         return
     for form in (forms.PACED, *forms.PACED_WIDE):
         yield from sweep.measure_live(form, folder / form.name)
@@ -103,7 +104,7 @@ def find_misses(part: str, rows: list[dict[str, Any]], small: bool) -> list[str]
 
 def write(options: argparse.Namespace, part: str, rows: list[dict[str, Any]]) -> None:
     """Each part has a file of its own, so that one can be repeated."""
-    name = "gpu" if options.device == "cuda" else part
+    name = "gpu" if options.device in forms.CUDA else part
     path = options.out / "results" / f"{name}.json"
     results.write(path, {"commit": results.commit(), "rows": rows})
 
@@ -120,7 +121,7 @@ def show(folder: Path) -> None:
 
 def main() -> int:
     options = parse()
-    if options.device == "cuda":
+    if options.device in forms.CUDA:
         options.parts = ["sweep"]
     elif options.small:
         options.parts = [part for part in options.parts if part != "simulated"]

@@ -79,7 +79,7 @@ def plan(form: Form, options: argparse.Namespace) -> list[Job]:
         return row, lambda: ceiling.measure(form, layout)
 
     def baseline(layout: Layout) -> Job:
-        row = {"system": "torch", "tp": layout[0], "pp": layout[1]}
+        row = {"system": "torch", "variant": "torch", "tp": layout[0], "pp": layout[1]}
         return row, lambda: torch_runs.measure(form, layout, options.torch)
 
     jobs = [job for layout in layouts for job in (bare(layout), serve(layout, OURS))]
@@ -93,7 +93,7 @@ def plan(form: Form, options: argparse.Namespace) -> list[Job]:
     jobs += [baseline(layout) for layout in torch[1:]]
     if form.device == "cpu":  # time is no matter: what is compared is measured side by side
         jobs.sort(key=lambda job: layouts.index((job[0]["tp"], job[0]["pp"])))
-    return [job for job in jobs if job[0].get("variant", OURS) in wanted]
+    return [job for job in jobs if job[0]["system"] != "ours" or job[0]["variant"] in wanted]
 
 
 def _key(row: Row) -> tuple[Any, ...]:
