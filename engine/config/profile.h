@@ -16,7 +16,8 @@ struct ss_profile {
         double total_bytes_per_s;   /* ... of all ranks that move at once, together */
         double to_host_bytes_per_s; /* device to host, one rank alone; and of all */
         double to_host_total_bytes_per_s;
-        uint64_t piece_gap_ns; /* between two pieces */
+        double both_bytes_per_s; /* both ways at once, one rank alone, together; 0: no limit */
+        uint64_t piece_gap_ns;   /* between two pieces */
     } link;
     struct {
         double memory_bytes_per_s;  /* reading weights */

@@ -1,9 +1,10 @@
 /* What things cost on the ranks of a simulated group.
  *
  * Links: a copy has the rate of its link while it is alone; all copies of the group share the
- * bandwidth of the host's memory max-min fairly, and two copies of one rank in one direction share
- * its link. A piece costs its latency beside its bytes. With h copies to the devices and d to the
- * host at rates r, sum(r_h) / total + sum(r_d) / to_host_total is at most 1.
+ * bandwidth of the host's memory max-min fairly, two copies of one rank in one direction share its
+ * link, and copies both ways have at most half of what it carries both ways, each. A piece costs
+ * its latency beside its bytes. With h copies to the devices and d to the host at rates r, sum(r_h)
+ * / total + sum(r_d) / to_host_total is at most 1.
  *
  * Compute: a chunk takes what ss_step_cost_ns() says of its cost, the rows of the batch and the
  * cached tokens that it reads. */
@@ -23,6 +24,7 @@ struct ss_sim_costs {
     double link_total_bytes_per_s;    /* ... all that copy at once, together; 0: no limit */
     double to_host_bytes_per_s;       /* device to host: spills and drops that copy back */
     double to_host_total_bytes_per_s; /* 0: no limit */
+    double both_bytes_per_s;          /* both ways at once, one rank alone; 0: no limit */
     uint64_t piece_bytes, piece_latency_ns;
 
     const struct ss_sim_model *models; /* by model; null: chunk_ns and row_ns say it of all */

@@ -86,11 +86,14 @@ void ss_sim_flow_over(struct ss_sim_group *group, const struct ss_sim_event *eve
 static double limit_of(const struct ss_sim_costs *costs, const struct ss_sim_rank *rank,
                        enum ss_sim_flow_kind kind)
 {
-    double tenths = rank->tenths / 10.0;
-    if (kind == SS_SIM_FLOW_UNLOAD)
-        return costs->to_host_bytes_per_s * tenths;
-    bool both = rank->flows[SS_SIM_FLOW_LOAD].active && rank->flows[SS_SIM_FLOW_RESTORE].active;
-    return costs->link_bytes_per_s * tenths / (both ? 2 : 1);
+    const struct ss_sim_flow *flows = rank->flows;
+    bool load = flows[SS_SIM_FLOW_LOAD].active, restore = flows[SS_SIM_FLOW_RESTORE].active;
+    bool out = kind == SS_SIM_FLOW_UNLOAD;
+    double limit = out ? costs->to_host_bytes_per_s : costs->link_bytes_per_s;
+    if (costs->both_bytes_per_s > 0 && flows[SS_SIM_FLOW_UNLOAD].active && (load || restore) &&
+        limit > costs->both_bytes_per_s / 2)
+        limit = costs->both_bytes_per_s / 2;
+    return limit * rank->tenths / 10.0 / (!out && load && restore ? 2 : 1);
 }
 
 /* The part of the host's memory that a byte per second takes. */

@@ -34,6 +34,7 @@ TRUTH = {
     "link.total": (2e9, 0.05),  # both ways at once, by two ranks
     "link.to_host": (0.5e9, 0.05),
     "link.to_host_total": (2e9, 0.05),
+    "link.both": (1e9, 0.05),
     "link.piece_gap": (100e-6, 0.2),
     "compute.memory_bandwidth": (24e9, 0.05),
     "compute.context_bandwidth": (48e9, 0.15),

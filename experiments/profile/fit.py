@@ -72,7 +72,7 @@ def fit_link(rows: Rows) -> Figures:
     larger ones there are few in a run, and the last one's end weighs). All together: the rate that
     is left when the gap is taken away. The totals say what the host's memory gives, of which copies
     both ways take their shares together; where it was the links that set them, what went both ways
-    at once says how much more the memory has."""
+    at once says how much more the memory has. One link both ways at once is a figure of its own."""
     most_bytes = 4 * rows[-1]["copy_bytes"]
     alone = [
         row
@@ -99,6 +99,7 @@ def fit_link(rows: Rows) -> Figures:
         "link.total": total["to_device"],
         "link.to_host": each["to_host"],
         "link.to_host_total": total["to_host"],
+        "link.both": rate("both", 1),
         "link.piece_gap": gap,
     }
 

@@ -39,7 +39,7 @@ def quantity(key: str, value: float) -> str:
     name = key.rpartition(".")[2]
     if name == "flops":
         return f"{value / 1e9:.6g}GFLOP/s"
-    if name in ("alone", "total", "to_host", "to_host_total") or name.endswith("bandwidth"):
+    if name in ("alone", "total", "to_host", "to_host_total", "both") or name.endswith("bandwidth"):
         return f"{value / 1e9:.6g}GB/s"
     return f"{value * 1e6:.4g}us" if value > 0 else "0"
 

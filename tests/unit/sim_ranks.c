@@ -70,6 +70,23 @@ Test(sim_ranks, what_a_slow_link_leaves_is_for_the_others)
         comes(SS_REPORT_CHUNKS, load, rank, others_ns, 1);
 }
 
+Test(sim_ranks, one_link_carries_less_both_ways)
+{
+    const struct ss_placement chunks[] = {{.chunk = 0}, {.chunk = 1, .page = BENCH_PAGES}};
+    bench_set(&bench, 1, 1);
+    bench.options.costs.both_bytes_per_s = 80e9;
+    bench_open(&bench);
+    load_all();
+    uint64_t drop = bench_send(&bench, (struct ss_entry){.kind = SS_ENTRY_DROP,
+                                                         .copy_back = true,
+                                                         .placements = chunks,
+                                                         .placement_count = 2});
+    uint64_t load = bench_load(&bench, 1, SS_ENTRY_LANE_DEMAND);
+    bench_run_until(&bench, 2 * END);
+    comes(SS_REPORT_DONE, drop, 0, END + 3200000, 2);
+    comes(SS_REPORT_LOAD_ENDED, load, 0, END + 3200000, 2);
+}
+
 Test(sim_ranks, a_link_speeds_up_when_others_end)
 {
     bench_set(&bench, 4, 1);
