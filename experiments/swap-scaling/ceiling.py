@@ -37,7 +37,7 @@ def measure(form: Form, layout: tuple[int, int]) -> dict[str, Any]:
         found = json.loads(out.read_text(encoding="utf-8"))
     row = next(row for row in found["rows"] if row["what"] == "swap")
     return {
-        "system": "ceiling", "tp": tp, "pp": pp, "device": found["device"],
+        "device": found["device"],
         "bytes": row["bytes"], "rank_bytes_max": row["rank_bytes_max"],
         "bare_copies_s": round(row["ceiling_s"], DIGITS),
         "transfer_engine_s": round(row["load_s"], DIGITS),

@@ -27,7 +27,7 @@ WIDTH = 0.84
 def _where(results: Results) -> str:
     if results.device == "cpu":
         return "paced CPU device, not a GPU"
-    return str(next(row["device"] for (name, _), row in results.rows.items() if name == "ceiling"))
+    return str(next(row["device"] for row in results.rows.values() if row["system"] == "ceiling"))
 
 
 def _ideal_name(results: Results) -> str:

@@ -12,6 +12,7 @@ CONTEXT = 256
 
 SWITCHES = {"copy_back": True, "wait_whole_load": True, "poll": True}
 OURS, PREFETCH, ALL, COMPUTRON = "ours", "prefetch", "all", "computron"
+BEFORE, AFTER = "bare copies before", "bare copies after"  # the server of OURS
 # What is emulated: each switch alone and all three, with room for one model. `computron` has its
 # budget too, a number of models: with room for a second one, the copy back and the load that follows
 # go on together. Only `prefetch` may guess who comes next: where turns are taken a guess is right, and

@@ -22,7 +22,7 @@ import torch_runs
 from experiments import results
 from experiments.server import ServerError
 from forms import (
-    ALL, COMPUTRON, CPU, CUDA, LAYOUTS, OURS, PREFETCH, SMALL, SWITCHES, VARIANTS, Form,
+    AFTER, ALL, BEFORE, COMPUTRON, CPU, CUDA, LAYOUTS, OURS, PREFETCH, SMALL, SWITCHES, VARIANTS, Form,
 )  # fmt: skip
 from swapserve import Error
 
@@ -74,15 +74,19 @@ def plan(form: Form, options: argparse.Namespace) -> list[Job]:
         row = {"system": "ours", "variant": variant, "tp": layout[0], "pp": layout[1]}
         return row, lambda: ours.measure(form, layout, variant, trace)
 
-    def bare(layout: Layout) -> Job:
-        row = {"system": "ceiling", "tp": layout[0], "pp": layout[1]}
-        return row, lambda: ceiling.measure(form, layout)
+    def bare(layout: Layout, when: str) -> Job:
+        row = {"system": "ceiling", "variant": when, "tp": layout[0], "pp": layout[1]}
+        return row, lambda: row | ceiling.measure(form, layout)
 
     def baseline(layout: Layout) -> Job:
         row = {"system": "torch", "variant": "torch", "tp": layout[0], "pp": layout[1]}
         return row, lambda: torch_runs.measure(form, layout, options.torch)
 
-    jobs = [job for layout in layouts for job in (bare(layout), serve(layout, OURS))]
+    jobs = []
+    for layout in layouts:
+        jobs += [bare(layout, BEFORE), serve(layout, OURS)]
+        if form.device == "cuda":  # what disturbs copies comes and goes; the paced link's rate is known
+            jobs.append(bare(layout, AFTER))
     torch = [layout for layout in form.torch_layouts if layout in layouts and options.torch]
     jobs += [baseline(layout) for layout in torch[:1]]
     singles = [layout for layout in form.single_layouts if layout in layouts]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import published
-from forms import ALL, COMPUTRON, LAYOUTS, OURS, PREFETCH, SWITCHES
+from forms import AFTER, ALL, BEFORE, COMPUTRON, LAYOUTS, OURS, PREFETCH, SWITCHES
 
 Layout = tuple[int, int]
 Row = dict[str, Any]
@@ -43,14 +43,14 @@ class Results:
         return row[what + "_s"]["median"] if row else None
 
     def ideal(self, layout: Layout) -> float | None:
-        """Bare copies, measured in the same run. The paced link's rate is known: the largest
-        rank's bytes over it, as a single copy of the CPU device adds its own memcpy."""
-        row = self.get("ceiling", layout)
-        if not row:
+        """Bare copies, before our server or after it, whichever were faster. The paced link's rate is
+        known: the largest rank's bytes over it, as a single copy of the CPU device adds its own memcpy."""
+        rows = [row for name in (BEFORE, AFTER) if (row := self.get(name, layout))]
+        if not rows:
             return None
         if self.device == "cpu":
-            return float(row["rank_bytes_max"]) / self.link
-        return float(row["bare_copies_s"])
+            return float(rows[0]["rank_bytes_max"]) / self.link
+        return float(min(row["bare_copies_s"] for row in rows))
 
     def share(self, name: str, layout: Layout) -> float | None:
         """A load's share of the nominal rate of all links, the model's bytes counted once, as at
