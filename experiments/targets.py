@@ -62,14 +62,26 @@ def loads() -> Iterator[Line]:
 
 
 def steps(name: str) -> dict[str, float]:
-    rows = read(f"stepbench/results/step-{name}.json")
-    return {row["what"].strip(): row["value"] for row in (rows if isinstance(rows, list) else rows["rows"])}
+    """By what was measured; of what is measured of several steps, that of the first, batch 1."""
+    found: dict[str, float] = {}
+    for row in read(f"stepbench/results/step-{name}.json"):
+        found.setdefault(row["what"].strip(), row["value"])
+    return found
+
+
+def layouts_of(pattern: str) -> list[str]:
+    """The layouts that PATTERN, with one * for "TPxPP", has files of; fewest ranks first."""
+    head, tail = pattern.split("*")
+    names = [path.name.removeprefix(Path(head).name).removesuffix(tail) for path in FOLDER.glob(pattern)]
+    return sorted((name for name in names if len(name) == 3),
+                  key=lambda name: (int(name[0]) * int(name[2]), name[2]))  # fmt: skip
 
 
 def drops() -> Iterator[Line]:
-    names = ("1x1", "4x1", "2x2")
+    names = layouts_of("stepbench/results/step-*.json")
     worst = max(steps(name)["drop, host time"] for name in names)
-    yield Line("drop-time", "a drop: under 100 µs of host time", f"{1e6 * worst:.0f} µs at most, three layouts",
+    yield Line("drop-time", "a drop: under 100 µs of host time",
+               f"{1e6 * worst:.0f} µs at most, {len(names)} layouts",
                worst < 100e-6, "stepbench/results/step-*.json", GPU.format("steps"))  # fmt: skip
     found = read("hiding/results/drops.json")["rows"][0]
     yield Line("drop-bytes", "a drop: no byte to the host",
@@ -79,7 +91,7 @@ def drops() -> Iterator[Line]:
 
 
 def cold() -> Iterator[Line]:
-    for name in ("1x1", "4x1", "2x2"):
+    for name in layouts_of("stepbench/results/step-*.json"):
         found = steps(name)
         stages = int(name[-1])
         over = found["load and first token of 8, cold"] - found["load alone"]
@@ -112,10 +124,10 @@ def turns() -> Iterator[Line]:
 
 
 def busy() -> Iterator[Line]:
-    for name in ("1x1", "4x1", "2x2"):
-        file = f"swapbench/results/busy-{name}.json"
-        if not (FOLDER / file).exists():  # before anything was done about it
-            file = f"swapbench/results/busy-{name}-before.json"
+    after = layouts_of("swapbench/results/busy-*.json")
+    before = [name for name in layouts_of("swapbench/results/busy-*-before.json") if name not in after]
+    for name in after + before:  # before anything was done about it
+        file = f"swapbench/results/busy-{name}{'' if name in after else '-before'}.json"
         row = read(file)["rows"][0]
         gap, load = row["gap_p99_change"], row["load_change"]
         command = GPU.format("busy")
@@ -130,13 +142,12 @@ def busy() -> Iterator[Line]:
 
 
 def bits() -> Iterator[Line]:
-    for name in ("1x1", "4x1", "2x2"):
+    for name in layouts_of("exact-swapping/results-cuda-*.json"):
         file = f"exact-swapping/results-cuda-{name}.json"
-        if not (FOLDER / file).exists():
-            continue
         found = read(file)
+        same = not found["different"] and ", 0 of them different" in found["replay"]
         yield Line(f"bits-{name}", f"a swap changes no bit, {layout(name)}: every step of a loaded run again, all "
-                   "resident", f"{found['replay'].partition(';')[0]}; {found['loads']} loads", True, file,
+                   "resident", f"{found['replay'].partition(';')[0]}; {found['loads']} loads", same, file,
                    GPU.format("exact"))  # fmt: skip
 
 

@@ -73,16 +73,22 @@ busy() { # busy TP PP
         --out "$results/busy-$1x$2.json"
 }
 
-golden() { # golden MODEL DTYPE: every layout that the GPUs allow; fp32, converted, on one
-    local operations=real layout layouts=("1 1" "2 1" "1 2" "4 1" "1 4" "2 2")
-    [ "$2" != bf16 ] || operations=real-bf16
-    [ "$2" != fp32 ] || layouts=("1 1")
-    for layout in "${layouts[@]}"; do
-        [ $((${layout% *} * ${layout#* })) -le "$ranks" ] || continue
-        # shellcheck disable=SC2086
-        try "golden-$1-$2-${layout/ /x}" 60 golden_run "$packed/golden/$1-$2" \
-            "$here/golden/expected/$1-$2.json" $layout cuda $operations
+each() { # each FUNCTION TPxPP...: FUNCTION TP PP for every layout that the GPUs allow
+    local layout
+    for layout in "${@:2}"; do
+        [ $((${layout%x*} * ${layout#*x})) -gt "$ranks" ] || "$1" "${layout%x*}" "${layout#*x}"
     done
+}
+
+golden() { # golden TP PP, of $model and $dtype
+    local operations=real
+    [ "$dtype" != bf16 ] || operations=real-bf16
+    try "golden-$model-$dtype-$1x$2" 60 golden_run "$packed/golden/$model-$dtype" \
+        "$here/golden/expected/$model-$dtype.json" "$1" "$2" cuda $operations
+}
+
+graphs() { # graphs TP PP
+    try "graphs-$1x$2" 60 mpirun -np $(($1 * $2)) graphs_same "$1" "$2"
 }
 
 step() { # step TP PP [options]
@@ -118,11 +124,8 @@ for step in "$@"; do
     beside) try beside 30 beside_copies ;;
     faults) try faults 90 "$here/gpu/faults.sh" cuda "$ranks" "$results" ;;
     exact)
-        exact 1 1
+        each exact 1x1 2x1 1x2 4x1 2x2
         exact 1 1 --deterministic
-        [ "$ranks" = 4 ] || continue
-        exact 4 1
-        exact 2 2
         ;;
     deterministic) # its cost
         try step-1x1-deterministic 90 mpirun -np 1 stepbench --deterministic \
@@ -144,45 +147,24 @@ for step in "$@"; do
         # Side by side: most of the time goes into starting.
         for model in opt-tiny llama-tiny qwen2-tiny; do
             for dtype in fp32 fp16 bf16; do
+                layouts=(1x1)
+                [ $dtype = fp32 ] || layouts+=(2x1 1x2 4x1 1x4 2x2) # fp32 is converted: one will do
                 python3 "$here/golden/cast.py" "$here/golden/models/$model" \
-                    "$packed/golden/$model-$dtype" $dtype && golden $model $dtype
+                    "$packed/golden/$model-$dtype" $dtype && each golden "${layouts[@]}"
             done &
         done
         wait
         ;;
-    graphs)
-        for layout in "1 1" "4 1" "2 2" "1 4"; do
-            count=$((${layout% *} * ${layout#* }))
-            [ "$count" -le "$ranks" ] || continue
-            # shellcheck disable=SC2086
-            try "graphs-${layout/ /x}" 60 mpirun -np "$count" graphs_same $layout
-        done
-        ;;
+    graphs) each graphs 1x1 2x1 1x2 4x1 2x2 1x4 ;;
     memcheck)
         try memcheck 200 compute-sanitizer --tool memcheck --error-exitcode 1 ops_parity
         ;;
     racecheck)
         try racecheck 200 compute-sanitizer --tool racecheck --error-exitcode 1 ops_parity brief
         ;;
-    swap)
-        swap 1 1
-        [ "$ranks" = 4 ] || continue
-        swap 4 1
-        swap 1 4
-        swap 2 2
-        ;;
-    busy)
-        busy 1 1
-        [ "$ranks" = 4 ] || continue
-        busy 4 1
-        busy 2 2
-        ;;
-    steps)
-        step 1 1
-        [ "$ranks" = 4 ] || continue
-        step 4 1
-        step 2 2
-        ;;
+    swap) each swap 1x1 4x1 1x4 2x2 ;;
+    busy) each busy 1x1 2x1 1x2 4x1 2x2 ;;
+    steps) each step 1x1 2x1 1x2 4x1 2x2 ;;
     profile) # what experiments/profile/run.py --from takes
         try profile-link 90 mpirun -np "$ranks" swapbench link --out "$results/profile-link.json"
         profile 1 1 0.1 1x1-few

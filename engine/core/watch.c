@@ -31,21 +31,24 @@ bool ss_watch_take(struct ss_controller *controller, const struct ss_report *rep
     return true;
 }
 
-/* The oldest entry that some rank has not reported, and the first such rank. */
+/* The oldest entry that some rank has not reported, and the last such rank of the first such stage:
+ * later stages wait for that one, and rank 0, the controller's own, is alive. */
 struct debt {
     uint64_t number;
-    uint32_t rank;
+    int rank;
 };
 
-static void owe(struct debt *debt, uint64_t number, const bool *done, int ranks)
+static void owe(struct debt *debt, uint64_t number, const bool *done,
+                const struct ss_controller *controller)
 {
     if (number == 0 || (debt->number != 0 && debt->number < number))
         return;
-    for (int rank = 0; rank < ranks; rank++)
-        if (!done[rank]) {
-            *debt = (struct debt){.number = number, .rank = (uint32_t)rank};
-            return;
-        }
+    for (int rank = 0, first = -1; rank < controller->ranks; rank++) {
+        if (done[rank] || (first >= 0 && rank / controller->tp > first / controller->tp))
+            continue;
+        first = first < 0 ? rank : first;
+        *debt = (struct debt){.number = number, .rank = rank};
+    }
 }
 
 bool ss_watch_look(struct ss_controller *controller)
@@ -55,13 +58,12 @@ bool ss_watch_look(struct ss_controller *controller)
         controller->now_ns - controller->heard_ns < controller->silence_max_ns)
         return false;
     for (uint32_t i = 0; i < controller->limits.batches_in_flight; i++)
-        owe(&debt, controller->flights[i].number, controller->flights[i].done, controller->ranks);
+        owe(&debt, controller->flights[i].number, controller->flights[i].done, controller);
     for (uint32_t i = 0; i < controller->limits.loads_in_flight; i++)
-        owe(&debt, controller->loads[i].number, controller->loads[i].ended, controller->ranks);
+        owe(&debt, controller->loads[i].number, controller->loads[i].ended, controller);
     for (int i = 0; i < SS_OPERATIONS_MAX; i++)
-        owe(&debt, controller->operations[i].number, controller->operations[i].done,
-            controller->ranks);
-    ss_watch_lose(controller, SS_LOSS_SILENCE, debt.rank, debt.number);
+        owe(&debt, controller->operations[i].number, controller->operations[i].done, controller);
+    ss_watch_lose(controller, SS_LOSS_SILENCE, (uint32_t)debt.rank, debt.number);
     return true;
 }
 
@@ -80,7 +82,9 @@ const char *ss_loss_text(enum ss_loss loss)
 {
     static const char *const texts[SS_LOSS_KINDS] = {
         [SS_LOSS_GAP] = "one of its reports is missing",
-        [SS_LOSS_SILENCE] = "no rank reported anything for too long, and it owes the oldest entry",
+        [SS_LOSS_SILENCE] =
+            "no rank reported anything for too long, and it, or a peer that it waits for, "
+            "owes the oldest entry",
         [SS_LOSS_LOAD] = "it ended a load that nobody cancelled with chunks missing",
         [SS_LOSS_TOKEN] = "it reported a batch without one of its tokens",
         [SS_LOSS_FAILED] = "it reported that it cannot go on",

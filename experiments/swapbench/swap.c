@@ -12,6 +12,7 @@
 
 #define LOADS_MAX  2
 #define FILL_BYTES ((size_t)16 << 20)
+#define PAGE_BYTES ((size_t)4096)
 
 /* One rank's shard, in the arena and on the device, and the engine between them. */
 struct shard {
@@ -28,7 +29,8 @@ struct shard {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool ended;
-    uint64_t ended_ns;
+    enum ss_status how; /* the load ended */
+    uint64_t begun_ns, ended_ns;
     uint64_t *arrived_ns; /* [chunk], of the load under way */
 };
 
@@ -43,9 +45,10 @@ static void arrived(void *user, uint64_t number, int count, uint64_t now_ns)
 static void ended(void *user, uint64_t number, int count, enum ss_status status)
 {
     struct shard *shard = user;
-    (void)number, (void)count, (void)status;
+    (void)number, (void)count;
     pthread_mutex_lock(&shard->lock);
     shard->ended = true;
+    shard->how = status;
     shard->ended_ns = ss_now_ns();
     pthread_cond_signal(&shard->changed);
     pthread_mutex_unlock(&shard->lock);
@@ -171,7 +174,7 @@ static enum ss_status load(struct shard *shard, double *seconds, double *first_c
     memset(shard->arrived_ns, 0, (size_t)shard->image.chunk_count * sizeof *shard->arrived_ns);
     shard->ended = false;
     enum ss_status status = bench->link->table->barrier(bench->link);
-    uint64_t begin = ss_now_ns();
+    shard->begun_ns = ss_now_ns();
     if (!status)
         status = ss_transfer_load(shard->transfer, ++shard->number, SS_LANE_DEMAND, shard->chunks,
                                   shard->image.chunk_count);
@@ -181,26 +184,53 @@ static enum ss_status load(struct shard *shard, double *seconds, double *first_c
     while (!shard->ended)
         pthread_cond_wait(&shard->changed, &shard->lock);
     pthread_mutex_unlock(&shard->lock);
-    *first_chunk = (double)(shard->arrived_ns[0] - begin) / 1e9;
-    return bench_span(bench, begin, shard->ended_ns, seconds);
+    if (shard->how)
+        return shard->how;
+    *first_chunk = (double)(shard->arrived_ns[0] - shard->begun_ns) / 1e9;
+    return bench_span(bench, shard->begun_ns, shard->ended_ns, seconds);
 }
 
-/* What arrived is what was sent: the last chunk, read back. */
-static enum ss_status verify(struct shard *shard)
+/* verify() changes and compares the first word of every page of a chunk. */
+static uint64_t *word_at(unsigned char *base, size_t offset)
 {
-    const struct ss_chunk *chunk = &shard->image.chunks[shard->image.chunk_count - 1];
-    struct bench *bench = shard->bench;
-    unsigned char *back;
-    enum ss_status status = ss_alloc(&back, 1, chunk->bytes, "read back");
-    if (status)
-        return status;
-    status = bench->device->ops->copy_to_host(shard->bare.stream, back, shard->pool + chunk->offset,
-                                              chunk->bytes);
+    return (uint64_t *)(void *)(base + offset);
+}
+
+/* The chunk, read back into BACK, has every page of what was sent. */
+static enum ss_status compare(struct shard *shard, int index, unsigned char *back)
+{
+    const struct ss_chunk *chunk = &shard->image.chunks[index];
+    enum ss_status status = shard->bench->device->ops->copy_to_host(
+        shard->bare.stream, back, shard->pool + chunk->offset, chunk->bytes);
     if (!status)
         status = lane_finish(&shard->bare);
-    if (!status && memcmp(back, shard->base + chunk->offset, chunk->bytes) != 0)
-        status = ss_fail(SS_INTERNAL, "rank %d: the last chunk differs from what was sent",
-                         bench->link->rank);
+    for (size_t at = 0; at < chunk->bytes && !status; at += PAGE_BYTES)
+        if (*word_at(back, at) != *word_at(shard->base + chunk->offset, at))
+            status = ss_fail(SS_INTERNAL,
+                             "rank %d: chunk %d differs from what was sent, at byte %zu of %zu",
+                             shard->bench->link->rank, index, at, (size_t)chunk->bytes);
+    return status;
+}
+
+/* What a load brings is what was sent. Every page of it is changed before, or what an earlier copy
+ * left would pass for it. */
+static enum ss_status verify(struct shard *shard)
+{
+    const struct ss_image *image = &shard->image;
+    double seconds, first_chunk;
+    uint64_t most = 0;
+    unsigned char *back;
+    for (int i = 0; i < image->chunk_count; i++) {
+        most = image->chunks[i].bytes > most ? image->chunks[i].bytes : most;
+        for (size_t at = 0; at < image->chunks[i].bytes; at += PAGE_BYTES)
+            *word_at(shard->base + image->chunks[i].offset, at) ^= UINT64_MAX;
+    }
+    enum ss_status status = ss_alloc(&back, 1, most, "a chunk read back");
+    if (status)
+        return status;
+    status = load(shard, &seconds, &first_chunk);
+    for (int i = 0; i < image->chunk_count && !status; i++)
+        status = compare(shard, i, back);
     ss_free(back);
     return status;
 }
@@ -227,17 +257,21 @@ static void say(struct shard *shard, uint64_t bytes, uint64_t most, double *bare
 {
     struct bench *bench = shard->bench;
     int count = bench->repeats;
-    json_t *all = json_array();
+    json_t *all = json_array(), *ready = json_array();
     for (int i = 0; i < count; i++)
         json_array_append_new(all, json_pack("[f, f]", bare[i], loads[i]));
+    for (int i = 0; i < shard->image.chunk_count; i++)
+        json_array_append_new(ready,
+                              json_real((double)(shard->arrived_ns[i] - shard->begun_ns) / 1e9));
     double ceiling = bench_median(bare, count), load_s = bench_median(loads, count);
     json_array_append_new(bench->rows,
-                          json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:o}",
+                          json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:o, s:o}",
                                     "what", "swap", "model", bench->model, "tp", bench->tp, "pp",
                                     bench->pp, "bytes", (json_int_t)bytes, "rank_bytes_max",
                                     (json_int_t)most, "ceiling_s", ceiling, "load_s", load_s,
                                     "share_of_ceiling", ceiling / load_s, "first_chunk_s",
-                                    bench_median(first, count), "bare_and_load_s", all));
+                                    bench_median(first, count), "last_load_chunks_ready_s", ready,
+                                    "bare_and_load_s", all));
     printf("%s (%d,%d): %.2f GB, bare copies %.4f s (%.1f GB/s), load %.4f s (%.1f GB/s): %.1f%% "
            "of the ceiling; first chunk after %.2f ms\n",
            bench->model, bench->tp, bench->pp, (double)bytes / 1e9, ceiling,
@@ -266,10 +300,10 @@ enum ss_status bench_swap(struct bench *bench)
         if (!status)
             status = load(&shard, &times[count + i], &times[2 * count + i]);
     }
-    if (!status)
-        status = verify(&shard);
     if (!status && bench->link->rank == 0)
         say(&shard, bytes, most, times, times + count, times + 2 * count);
+    if (!status)
+        status = verify(&shard);
     ss_free(times);
     close_shard(&shard);
     return status;

@@ -75,7 +75,7 @@ lose() { # lose TP PP: the last rank stands still in the middle of a long answer
     kill -KILL "$children" 2>/dev/null
     wait $asked && failed=1
     echo "$name ended after $((SECONDS - begun)) s"
-    check "$name" 'ERROR.*(lost|rank [0-9]+)' "$results/$name.log"
+    check "$name" 'ERROR [^]]*\] .*(is lost|waited over|did not end)' "$results/$name.log" # past the prefix, which names a rank
 }
 case $ranks in
 1) ;;

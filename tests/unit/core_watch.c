@@ -76,6 +76,17 @@ Test(core_watch, silence_is_bounded_while_something_is_owed)
     cr_assert_eq(acted(SS_ACTION_END, 1)->reason, SS_END_RANK_LOST);
 }
 
+Test(core_watch, of_tensor_parallel_peers_the_last_is_blamed)
+{
+    options.silence_max_ns = 1000;
+    open_controller();
+    now_ns = 5000;
+    arrive(1, 0, 5, 1);
+    now_ns = 6000;
+    step(&(struct ss_event){.kind = SS_EVENT_TIMER});
+    cr_assert_eq(loss()->rank, 1, "both owe the load; rank 0, where the controller is, lives");
+}
+
 Test(core_watch, an_idle_group_may_be_silent)
 {
     options.silence_max_ns = 1000;
