@@ -20,7 +20,8 @@ export HOST_LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}
 . "$packed/env.sh"
 SWAPSERVE_COMMIT=$(cat "$packed/commit")
 export SWAPSERVE_COMMIT SWAPSERVE_BUILD=$packed PYTHONDONTWRITEBYTECODE=1 NCCL_NVLS_ENABLE=0
-export PYTHONPATH=$(dirname "$here"):$(dirname "$here")/rpc/python:$packed/python
+root=$(dirname "$here")
+export PYTHONPATH=$root:$root/rpc/python:$packed/python
 # One rank alone would be bound to one core, transfer thread and all.
 export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_rmaps_base_oversubscribe=1
 # Huge pages for the arena, where we may: servers then start in a third of the time.
