@@ -119,8 +119,7 @@ class Rows:
     def add(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
         if self.path:
-            content = {"commit": results.commit(), "device": device(self.machine),
-                       "slow": self.machine.slow, "rows": self.rows}  # fmt: skip
+            content = {"device": device(self.machine), "slow": self.machine.slow, "rows": self.rows}
             results.write(self.path, content)
 
 
@@ -165,7 +164,7 @@ def serve(job: Job, machine: Machine, rows: Rows, seconds: float, until: float) 
                 listed = stretch(case, machine, seconds, folder)
                 ran = ask(server, listed, folder / case.slug)
                 row = {"rates": list(case.rates), "cv": case.cv, "variant": job.variant,
-                       "seconds": seconds, "start_s": start_s,
+                       "seconds": seconds, "start_s": start_s, "commit": results.commit(),
                        "sent_late_p99_s": round(ran.summary["sent_late_s"]["p99"], 6),
                        "live": describe(ran)}  # fmt: skip
                 rows.add(row)
