@@ -39,7 +39,7 @@ def commit() -> str:
     git = ["git", "-C", str(ROOT)]
     try:
         found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
-        code = [".", ":!experiments/*/results/*", ":!*.md", ":!*.png"]
+        code = [".", ":!experiments/*/results*", ":!*.md", ":!*.png"]
         changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *code], capture_output=True)
     except OSError:
         return "unknown"
