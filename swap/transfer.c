@@ -112,7 +112,7 @@ static void complete(struct ss_transfer *transfer)
     enum ss_status status =
         ops->timeline_wait(transfer->progress, transfer->completed + 1, PIECE_SLICE_NS);
     if (!status || status == SS_TIMEOUT) {
-        /* A failed device signals too: what it says counts only if it is in good health after. */
+        /* A failed device may signal too: what it says counts only if it is well after. */
         status = ops->health(transfer->device);
     }
     uint64_t value = ops->timeline_value(transfer->progress);

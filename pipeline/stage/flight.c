@@ -251,6 +251,8 @@ void ss_flight_logits(void *argument)
 {
     struct flight *flight = argument;
     struct ss_stage *stage = flight->stage;
+    if (!ss_stage_is_well(stage, flight->number))
+        return;
     const struct ss_shape *shape = stage->models[flight->model].given.shape;
     uint32_t part = ss_vocab_part(shape, stage->tp), vocab = shape->vocab;
     uint32_t laid = flight->samples + flight->padding;

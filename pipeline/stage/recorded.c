@@ -100,11 +100,13 @@ static enum ss_status record(struct ss_stage *stage, struct flight *flight,
         return status;
     }
     status = stage->device->record_end(stage->compute, &recorded->recording);
+    if (status)
+        return status;
     for (int i = 0; i < model->given.image->chunk_count; i++)
         recorded->pages[i] = model->chunks[i].page;
     ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, what, flight->model, flight->number,
                   begin_ns, ss_now_ns());
-    return status;
+    return SS_OK;
 }
 
 bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight)

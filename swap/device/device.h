@@ -85,7 +85,8 @@ struct ss_device_ops {
     /* Blocks the calling thread until value >= VALUE; SS_TIMEOUT after TIMEOUT_NS. */
     enum ss_status (*timeline_wait)(struct ss_timeline *timeline, uint64_t value,
                                     uint64_t timeout_ns);
-    /* Raises the counter to VALUE from the host, at once. Lower values change nothing. */
+    /* Raises the counter to VALUE from the host, at once; lower values change nothing. For an end:
+     * signals that are still queued may bring their own lower values after it. */
     void (*timeline_raise)(struct ss_timeline *timeline, uint64_t value);
 
     /* Queued on STREAM, in order. Signals a value no lower than any before it. */
@@ -171,7 +172,7 @@ struct ss_device_options {
 SS_MUST_CHECK enum ss_status ss_device_create(const struct ss_device_options *options,
                                               struct ss_device **out);
 
-/* Bytes that completed copies moved over the link so far; any thread. */
+/* Bytes that copies moved over the link so far, on CUDA those under way included; any thread. */
 uint64_t ss_device_bytes_to_device(const struct ss_device *device);
 uint64_t ss_device_bytes_to_host(const struct ss_device *device);
 

@@ -1,4 +1,4 @@
-/* The CUDA device: one GPU, through the runtime library; no kernels here.
+/* The CUDA device: one GPU, through the runtime library; no kernel but that of small copies.
  *
  * Timelines are 64-bit words in pinned host memory that the GPU writes and waits on in stream order
  * (cuStreamWriteValue64, cuStreamWaitValue64), so the host reads one with a load. The driver's
