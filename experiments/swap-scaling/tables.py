@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import published
+from experiments import markdown
 from forms import AFTER, ALL, BEFORE, COMPUTRON, LAYOUTS, OURS, PREFETCH, SWITCHES
 
 Layout = tuple[int, int]
@@ -66,11 +67,6 @@ def _cell(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [list(head), ["---"] * len(head), *(list(line) for line in lines)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
 def main_table(results: Results) -> str:
     lines = []
     for layout in results.layouts:
@@ -86,7 +82,7 @@ def main_table(results: Results) -> str:
         ])  # fmt: skip
     head = ["(tp,pp)", "ideal", "load", "first token", "response", "resident response",
             "load: of the ideal", "response: to the ideal"]  # fmt: skip
-    return _table(head, lines)
+    return markdown.table(head, lines)
 
 
 def rules_table(results: Results) -> str:
@@ -103,7 +99,7 @@ def rules_table(results: Results) -> str:
     present = [name for name in names if any((name, at) in results.rows for at in results.layouts)]
     keep = [0, 1, *(2 + names.index(name) for name in present)]
     head = ["(tp,pp)", "ours", *names]
-    return _table([head[i] for i in keep], [[line[i] for i in keep] for line in lines])
+    return markdown.table([head[i] for i in keep], [[line[i] for i in keep] for line in lines])
 
 
 def published_table(results: Results) -> str:
@@ -119,7 +115,7 @@ def published_table(results: Results) -> str:
     head = ["(tp,pp)", "Computron: load", "response", "load: of nominal", "response: of nominal",
             "ours: load, of nominal", "its rules here: load, of nominal",
             "ours: response, of nominal"]  # fmt: skip
-    return _table(head, lines)
+    return markdown.table(head, lines)
 
 
 def _response_share(results: Results, layout: Layout) -> float | None:
@@ -130,16 +126,6 @@ def _response_share(results: Results, layout: Layout) -> float | None:
     return published.nominal_seconds(once["model_bytes"], ranks, results.link) / response
 
 
-def put(text: str, device: str, path: Path) -> None:
-    """TEXT in place of what stands between DEVICE's lines in the file."""
-    content = path.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(f"<!-- {device} tables -->\n")
-    _, end, after = rest.partition("<!-- end -->\n")
-    if not begin or not end:
-        raise SystemExit(f"{path}: the lines <!-- {device} tables --> and <!-- end --> are missing")
-    path.write_text(f"{before}{begin}\n{text}\n\n{end}{after}", encoding="utf-8")
-
-
 def main() -> None:
     path = Path(sys.argv[1])
     results = Results(path)
@@ -147,7 +133,7 @@ def main() -> None:
     text = "\n\n".join(table(results) for table in tables)
     print(text)
     if len(sys.argv) > 2:
-        put(text, results.device, Path(sys.argv[2]))
+        markdown.put(Path(sys.argv[2]), f"{results.device} tables", text)
     import draw  # matplotlib may be missing where tables are wanted
 
     draw.bars(results, path.with_name(f"{results.device}-bars.png"))
