@@ -1,9 +1,9 @@
 /* The stage executor: one rank's part of every model, driven by entries.
  *
- * ss_stage_take() turns an entry into stream work and returns; it waits for no data, no device and no
- * peer, but where more is queued than a stream of the device takes (CUDA: about 1,000 operations,
- * experiments/stream-waits). Results come back as reports, from stream and transfer threads. The
- * streams of a rank:
+ * ss_stage_take() turns an entry into stream work and returns; it waits for no data, no device and
+ * no peer, but where more is queued than a stream of the device takes (CUDA: about 1,000
+ * operations, experiments/stream-waits). Results come back as reports, from stream and transfer
+ * threads. The streams of a rank:
  *
  *   compute    embeds, layers, head, sampling; compaction
  *   edge in    activations from the previous stage; on the first stage, tokens from the last
