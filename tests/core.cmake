@@ -16,8 +16,8 @@ foreach(test core_classes core_controller core_overdue core_page_map core_policy
 endforeach()
 
 # The controller against simulated ranks, from seeds: sim_random --seeds A..B replays.
-add_executable(sim_random sim/idle.c sim/misfortune.c sim/promises.c sim/run.c sim/scenario.c sim/seen.c
-  sim/sim_random.c sim/trace.c)
+add_executable(sim_random sim/could_step.c sim/idle.c sim/misfortune.c sim/overtaking.c
+  sim/promises.c sim/run.c sim/scenario.c sim/seen.c sim/sim_random.c sim/trace.c)
 target_link_libraries(sim_random PRIVATE ss_sim)
 # Sanitizers are slower and play fewer; the others must see every state, reason, action and entry.
 set(sim_random_seeds 1000)

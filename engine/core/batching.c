@@ -89,30 +89,49 @@ static bool is_servable(struct ss_controller *controller, const struct ss_model 
     return may_follow_load(controller, model);
 }
 
-/* The level of the first of the model's sequences that has a step to issue; past all levels where
- * none has. */
-static uint64_t ready_level(const struct ss_controller *controller, const struct ss_model *model)
+/* The first level from LEAST on at which a sequence of the list has a step to issue; FRESH: and
+ * nothing under way. */
+static uint64_t level_in(const struct ss_controller *controller, uint32_t index, bool fresh,
+                         uint64_t least)
 {
     const struct ss_sequence *sequences = controller->sequences;
-    uint64_t first = SS_NO_ORDER;
-    uint32_t queued = ss_model_first_queued(controller, model);
-    if (queued != SS_NONE && ss_sequence_may_open(controller, queued))
-        first = ss_precedence_of(controller, queued);
-    for (int class = 0; class < SS_CLASSES; class ++) {
-        uint32_t i = model->live[class].first;
-        while (i != SS_NONE &&
-               (!ss_sequence_is_ready(&sequences[i]) || sequences[i].state == SS_SEQUENCE_SPILLING))
-            i = sequences[i].next;
-        if (i != SS_NONE && ss_precedence_of(controller, i) < first)
-            first = ss_precedence_of(controller, i);
+    for (; index != SS_NONE; index = sequences[index].next) {
+        if (!ss_sequence_is_ready(&sequences[index], fresh) ||
+            sequences[index].state == SS_SEQUENCE_SPILLING)
+            continue;
+        uint64_t level = ss_level_of(ss_precedence_of(controller, index));
+        return level >= least ? level : SS_LEVEL_NONE; /* a list has one level */
     }
-    return ss_level_of(first);
+    return SS_LEVEL_NONE;
+}
+
+/* The level of what goes first in the model's next batch, among those that have not been found in
+ * this round to have no room. Where there are stages to fill, those go that have nothing under way,
+ * if there are such (compose.c), and a model must not go before others for one that would not be in
+ * its batch. */
+static uint64_t ready_level(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint64_t first = SS_LEVEL_NONE;
+    uint64_t least = model->tried_round == controller->round ? model->tried_level + 1 : 0;
+    uint32_t queued = ss_model_first_queued(controller, model);
+    if (queued != SS_NONE && ss_sequence_may_open(controller, queued)) {
+        uint64_t level = ss_level_of(ss_precedence_of(controller, queued));
+        first = level >= least ? level : first;
+    }
+    for (int fresh = controller->pp > 1; fresh >= 0; fresh--) {
+        for (int class = 0; class < SS_CLASSES; class ++) {
+            uint64_t level = level_in(controller, model->live[class].first, fresh, least);
+            first = level < first ? level : first;
+        }
+        if (first != SS_LEVEL_NONE)
+            break;
+    }
+    return first;
 }
 
 /* Whose steps go first. Realtime ones keep their share beside those of an overdue model. */
-static uint64_t service_rank(const struct ss_controller *controller, const struct ss_model *model)
+static uint64_t service_rank(const struct ss_controller *controller, uint64_t level)
 {
-    uint64_t level = ready_level(controller, model);
     if (level < SS_LEVEL_OVERDUE && controller->turn_balance_ns >= 0)
         return 0;
     if (level == controller->class_levels[SS_CLASS_REALTIME] && level == SS_LEVEL_CLASSES)
@@ -120,7 +139,8 @@ static uint64_t service_rank(const struct ss_controller *controller, const struc
     return 2 + level;
 }
 
-static uint32_t next_model(struct ss_controller *controller)
+/* The model that is served next, for what it has of LEVEL. */
+static uint32_t next_model(struct ss_controller *controller, uint64_t *level)
 {
     uint32_t best = SS_NONE;
     uint64_t best_rank = 0;
@@ -130,7 +150,8 @@ static uint32_t next_model(struct ss_controller *controller)
          i = controller->models[i].engaged_next) {
         if (!is_servable(controller, &controller->models[i]))
             continue;
-        uint64_t rank = service_rank(controller, &controller->models[i]);
+        uint64_t own = ready_level(controller, &controller->models[i]);
+        uint64_t rank = service_rank(controller, own);
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
         if (best != SS_NONE &&
             (rank != best_rank ? rank > best_rank
@@ -138,6 +159,7 @@ static uint32_t next_model(struct ss_controller *controller)
             continue;
         best = i;
         best_rank = rank;
+        *level = own;
         best_view = view;
     }
     return best;
@@ -152,27 +174,29 @@ static bool is_at_work(const struct ss_controller *controller, const struct ss_m
 
 /* Into how many batches SERVED's sequences are split, so that all stages have one: as few as fill
  * the pipeline together with the other models at work. */
-static uint32_t groups_of(const struct ss_controller *controller, const struct ss_model *served)
+static uint32_t groups_of(const struct ss_controller *controller, const struct ss_model *served,
+                          uint64_t level)
 {
     uint32_t at_work = 1, stages = (uint32_t)controller->pp;
-    uint64_t rank = service_rank(controller, served);
+    uint64_t rank = service_rank(controller, level);
     for (uint32_t i = controller->first_engaged; i != SS_NONE && at_work < stages;
          i = controller->models[i].engaged_next)
-        at_work += &controller->models[i] != served &&
-                   is_at_work(controller, &controller->models[i]) &&
-                   service_rank(controller, &controller->models[i]) <= rank;
+        at_work +=
+            &controller->models[i] != served && is_at_work(controller, &controller->models[i]) &&
+            service_rank(controller, ready_level(controller, &controller->models[i])) <= rank;
     return (stages + at_work - 1) / at_work;
 }
 
-static bool serve(struct ss_controller *controller, uint16_t index)
+static bool serve(struct ss_controller *controller, uint16_t index, uint64_t level)
 {
     struct ss_model *model = &controller->models[index];
-    uint32_t groups = groups_of(controller, model), most = model->batch_max * groups;
+    uint32_t groups = groups_of(controller, model, level), most = model->batch_max * groups;
     uint32_t sequences = model->running + model->queued;
     SS_ASSERT(groups > 0);
     if (sequences > most)
         sequences = most;
-    if (!ss_compose_batch(controller, index, (sequences + groups - 1) / groups, groups > 1))
+    if (level == SS_LEVEL_NONE ||
+        !ss_compose_batch(controller, index, (sequences + groups - 1) / groups, groups > 1, level))
         return false;
     model->stuck = false;
     model->last_turn = ++controller->turn;
@@ -186,16 +210,22 @@ bool ss_batching_decide(struct ss_controller *controller)
     uint64_t number = controller->outbox.number;
     controller->round++;
     while (ss_flight_may_start(controller) && !controller->outbox.cut) {
-        uint32_t index = next_model(controller);
+        uint64_t level = SS_LEVEL_NONE;
+        uint32_t index = next_model(controller, &level);
         if (index == SS_NONE)
             break;
         struct ss_model *model = &controller->models[index];
-        if (serve(controller, (uint16_t)index)) {
+        if (serve(controller, (uint16_t)index, level)) {
             changed = true;
             continue;
         }
         if (controller->outbox.cut)
             break;
+        /* Others go before what it has of later levels. */
+        model->tried_round = controller->round;
+        model->tried_level = level;
+        if (level != SS_LEVEL_NONE)
+            continue;
         model->passed_round = controller->round;
         if (model->flights == 0 && !model->stuck) {
             model->stuck = true;

@@ -14,6 +14,7 @@
 /* The batch under construction. */
 struct batch {
     uint16_t model;
+    uint64_t level; /* of the first in it, at the latest */
     uint32_t sequences_max, rows_left;
     bool no_claims;               /* one found no room: what comes later must not take it */
     bool no_opens, fresh;         /* fresh: only those with nothing under way */
@@ -149,9 +150,8 @@ static bool include(struct ss_controller *controller, struct batch *batch, uint3
 
 static bool may_step(const struct ss_sequence *sequence, bool fresh)
 {
-    return !sequence->in_batch && ss_sequence_is_ready(sequence) &&
-           sequence->state != SS_SEQUENCE_SPILLING &&
-           (!fresh || sequence->issued + sequence->slices == sequence->reported);
+    return !sequence->in_batch && ss_sequence_is_ready(sequence, fresh) &&
+           sequence->state != SS_SEQUENCE_SPILLING;
 }
 
 /* What goes before the last of those at work may open beside them, and takes its part in steps; but
@@ -223,6 +223,9 @@ static void fill(struct ss_controller *controller, struct batch *batch)
            (index = next_of(controller, batch, at)) != SS_NONE) {
         struct ss_sequence *sequence = &controller->sequences[index];
         bool queued = sequence->state == SS_SEQUENCE_QUEUED;
+        if (batch->flight->count == 0 &&
+            ss_level_of(ss_precedence_of(controller, index)) > batch->level)
+            return;
         if (!queued && is_decode(sequence) && batch->expected.rows > 0) {
             batch->expected.rows--;
             batch->expected.context -= sequence->fed + 1;
@@ -268,7 +271,7 @@ static void send(struct ss_controller *controller, struct batch *batch)
 }
 
 bool ss_compose_batch(struct ss_controller *controller, uint16_t index, uint32_t sequences_max,
-                      bool fresh_only)
+                      bool fresh_only, uint64_t level)
 {
     struct ss_outbox *outbox = &controller->outbox;
     uint32_t rows = controller->limits.step_tokens_max;
@@ -282,6 +285,7 @@ bool ss_compose_batch(struct ss_controller *controller, uint16_t index, uint32_t
     size_t arena_used = outbox->arena_used;
     struct batch batch = {
         .model = index,
+        .level = level,
         .sequences_max = sequences_max,
         .rows_left = rows,
         .fresh = fresh_only,

@@ -18,12 +18,15 @@ void ss_model_note_work(struct ss_controller *controller, uint16_t model);
  * wanted was right. */
 void ss_model_note_arrival(struct ss_controller *controller, uint16_t model);
 
-/* As many sequences of the model may be open at once, a batch for each stage, before those that go
- * before others open beside them. */
+/* As many sequences of the model may be open at once, before those that go before others open
+ * beside them: a batch for each that may be in flight. With no more than one for each stage,
+ * batches are as many as are in flight but not full, since those wait for their tokens in between.
+ */
 static inline uint32_t ss_model_places(const struct ss_controller *controller,
                                        const struct ss_model *model)
 {
-    return model->batch_max * (uint32_t)controller->pp;
+    uint32_t stages = (uint32_t)controller->pp, flights = controller->limits.batches_in_flight;
+    return model->batch_max * (stages > flights ? stages : flights);
 }
 
 /* All chunks are resident or on their way, and stay so. */

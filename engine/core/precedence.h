@@ -9,6 +9,7 @@
 #include "engine/core/state.h"
 
 #define SS_LEVEL_SHIFT 56
+#define SS_LEVEL_NONE  UINT64_C(255) /* of nothing: behind all others */
 
 enum ss_level {
     SS_LEVEL_TURN,       /* first steps that an overdue model's turn is for */

@@ -36,11 +36,11 @@ static inline uint32_t ss_sequence_known(const struct ss_sequence *sequence)
     return sequence->prompt + sequence->issued;
 }
 
-/* It has a step to issue, and at most one of its steps is under way. */
-static inline bool ss_sequence_is_ready(const struct ss_sequence *sequence)
+/* It has a step to issue, and at most one of its steps is under way, or none (FRESH). */
+static inline bool ss_sequence_is_ready(const struct ss_sequence *sequence, bool fresh)
 {
     return sequence->issued < sequence->tokens_max &&
-           sequence->issued - sequence->reported + sequence->slices <= 1;
+           sequence->issued - sequence->reported + sequence->slices <= (fresh ? 0 : 1);
 }
 
 #endif

@@ -86,7 +86,8 @@ struct ss_model {
     uint64_t last_batch_ns, turn_taken_ns, turn_ended_ns; /* overdue.h */
     uint64_t largest_bytes;                               /* of its shards */
     uint32_t flights;                                     /* batches in flight */
-    uint64_t passed_round; /* in which it was found to have nothing to send */
+    uint64_t passed_round;             /* in which it was found to have nothing to send */
+    uint64_t tried_round, tried_level; /* ... nothing of that level or of one before it */
 
     uint32_t pages_in[SS_STAGES_MAX][SS_CHUNK_STATES];
     struct ss_step_cost cost[SS_STAGES_MAX];

@@ -269,6 +269,7 @@ const char *run_seed(uint64_t seed, struct seen *seen, FILE *trace)
         happen(&event);
         promise_step();
         promise_work();
+        promise_overtaking();
         misfortune_step();
         seen->steps++;
         broken = ss_sim_group_failure(run.group);

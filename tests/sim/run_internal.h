@@ -26,6 +26,8 @@ struct run {
     uint32_t arrived, unanswered, controls_asked, controls_done;
     uint64_t now_ns, draws;
     uint64_t idle_since_ns; /* idle.c; UINT64_MAX: the ranks are at work, or nothing could be */
+    uint64_t entries_seen, drops_seen; /* overtaking.c: of the controller, at its latest look */
+    bool overtaking_excused;
     bool drain_asked, drained;
 
     bool loss_due, loss_begun; /* its moment may come; it came */
@@ -53,8 +55,13 @@ void promise_action(void *user, const struct ss_action *action);
 void promise_step(void);
 void promise_over(void);
 
-/* idle.c: after each step */
+/* The handle of a request of LAST's class or one above it that can take a step; 0: none can
+ * (could_step.c). */
+uint64_t run_could_step(enum ss_class last);
+
+/* idle.c, overtaking.c: after each step */
 void promise_work(void);
+void promise_overtaking(void);
 
 /* misfortune.c: after each step; and whether a taken event of the group may happen. */
 void misfortune_step(void);

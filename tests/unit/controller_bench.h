@@ -156,8 +156,8 @@ static inline const struct ss_action *acted(enum ss_action_kind kind, uint64_t r
 
 static inline void end_load(uint64_t number)
 {
-    report(SS_REPORT_LOAD_ENDED, 0, number, 2);
-    report(SS_REPORT_LOAD_ENDED, 1, number, 2);
+    for (uint16_t rank = 0; rank < options.tp * options.pp; rank++)
+        report(SS_REPORT_LOAD_ENDED, rank, number, 2);
 }
 
 /* A batch is over on both ranks: each of the slots got a token. Only the actions of the tokens
@@ -190,14 +190,17 @@ static inline void answer(struct logged_entry *entry)
         return;
     }
     struct ss_report_token tokens[8];
-    struct ss_report made = {.kind = SS_REPORT_TOKENS, .number = entry->number, .tokens = tokens};
+    struct ss_report made = {.kind = SS_REPORT_TOKENS,
+                             .rank = (uint16_t)((options.pp - 1) * options.tp),
+                             .number = entry->number,
+                             .tokens = tokens};
     for (uint32_t i = 0; i < entry->count; i++)
         if (entry->sequences[i].flags & SS_SEQUENCE_SAMPLE)
             tokens[made.token_count++] = (struct ss_report_token){.slot = entry->sequences[i].slot};
     if (made.token_count > 0)
         step(&(struct ss_event){.kind = SS_EVENT_REPORT, .report = &made});
-    report(SS_REPORT_DONE, 0, entry->number, 0);
-    report(SS_REPORT_DONE, 1, entry->number, 0);
+    for (uint16_t rank = 0; rank < options.tp * options.pp; rank++)
+        report(SS_REPORT_DONE, rank, entry->number, 0);
 }
 
 static inline void answer_until(enum ss_entry_kind kind)

@@ -1,4 +1,5 @@
 /* Realtime, normal, batch: who goes first, what makes room, what is left to others. */
+#include "engine/base/random.h"
 #include "tests/unit/controller_bench.h"
 
 TestSuite(core_classes, .init = setup, .fini = teardown, .timeout = 20);
@@ -141,4 +142,78 @@ Test(core_classes, batch_requests_have_their_part_too)
     options.limits.quantum_ns = 20 * SS_NS_PER_MS;
     double share = share_of_realtime(SS_CLASS_BATCH);
     cr_assert_float_eq(share, 0.9, 0.05, "%f", share);
+}
+
+#define STAGES 3
+
+/* STAGES of a rank each; A's requests, realtime 10 and normal 11, 13 and 15, and B's, realtime
+ * 12 and 14, have a batch each. */
+static void run_stages(void)
+{
+    options.tp = 1;
+    options.pp = STAGES;
+    options.limits.batches_in_flight = STAGES + 1;
+    for (int i = 0; i < MODELS; i++) {
+        for (int stage = 0; stage < STAGES; stage++) {
+            options.pool_pages[stage] = 2 * MODEL_PAGES + 6 * 32;
+            models[i].chunk_count[stage] = 2;
+            models[i].chunk_pages[stage] = chunk_pages;
+            models[i].chunk_bytes[stage] = chunk_bytes;
+            models[i].kv_block_pages[stage] = 1;
+        }
+        models[i].batch_max = 1;
+        models[i].context_max = 128;
+    }
+    open_controller();
+    warm(0, 1);
+    warm(1, 2);
+    for (uint64_t request = 10; request < 16; request++)
+        arrive_as(request % 2 && request != 10 ? SS_CLASS_NORMAL : SS_CLASS_REALTIME, request,
+                  request == 12 || request == 14, 4, 124);
+}
+
+/* The oldest batch that STAGE has not done, and the one before has; null: none. */
+static struct logged_entry *batch_at(uint16_t stage, const bool done[STAGES][1024])
+{
+    for (uint32_t i = 0; i < log_count; i++)
+        if (log_entries[i].kind == SS_ENTRY_BATCH && !log_entries[i].answered && !done[stage][i] &&
+            (stage == 0 || done[stage - 1][i]))
+            return &log_entries[i];
+    return 0;
+}
+
+/* Whoever of 10, 12 and 14 has no step under way had to have its step before a normal request. */
+static void check_overtaking(uint32_t from)
+{
+    for (uint32_t i = from; i < log_count; i++) {
+        bool free[] = {true, true, true};
+        if (log_entries[i].kind != SS_ENTRY_BATCH || log_entries[i].sequences[0].request % 2 == 0)
+            continue;
+        for (uint32_t j = 0; j < i; j++)
+            if (log_entries[j].kind == SS_ENTRY_BATCH && !log_entries[j].answered &&
+                log_entries[j].sequences[0].request % 2 == 0)
+                free[(log_entries[j].sequences[0].request - 10) / 2] = false;
+        cr_assert_not(free[0] || free[1] || free[2], "a step of %lu goes before realtime ones",
+                      log_entries[i].sequences[0].request);
+    }
+}
+
+Test(core_classes, a_model_does_not_go_first_for_a_step_that_is_under_way)
+{
+    static bool done[STAGES][1024];
+    run_stages();
+    for (uint64_t tick = 0; tick < 400; tick++) {
+        uint16_t stage = ss_random_u64(1, tick) % STAGES;
+        struct logged_entry *entry = batch_at(stage, done);
+        uint32_t before = log_count;
+        if (!entry)
+            continue;
+        done[stage][entry - log_entries] = true;
+        if (stage < STAGES - 1)
+            report(SS_REPORT_DONE, stage, entry->number, 0);
+        else
+            answer(entry);
+        check_overtaking(before);
+    }
+    cr_assert_gt(log_count, 100);
 }

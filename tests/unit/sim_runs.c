@@ -135,11 +135,12 @@ static uint64_t crowd_ns(uint16_t models, uint64_t overdue_ns)
     return end_ns;
 }
 
-Test(sim_runs, turns_leave_no_stage_idle)
+Test(sim_runs, a_crowd_fills_the_batches_of_every_stage)
 {
-    double without_ns = crowd_ns(2, 0);
-    cr_assert_gt(without_ns, 0);
-    cr_assert_lt(crowd_ns(2, 20 * STEP_NS), 1.1 * without_ns);
+    uint64_t least_ns = CROWD * CROWD_TOKENS / 8 * STEP_NS;
+    cr_assert_lt(crowd_ns(1, 0), 1.25 * (double)least_ns);
+    cr_assert_lt(crowd_ns(2, 0), 1.25 * (double)least_ns);
+    cr_assert_lt(crowd_ns(2, 20 * STEP_NS), 1.25 * (double)least_ns, "turns leave no stage idle");
 }
 
 Test(sim_runs, events_of_one_time_come_in_the_order_they_were_added)

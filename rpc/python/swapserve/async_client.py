@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union
 import zmq
 import zmq.asyncio
 
-from .connection import close_sockets, make_settings, open_sockets, read_event
+from .connection import TAKEN_MAX, close_sockets, make_settings, open_sockets, read_event
 from .errors import ConnectionLost, Error, RequestTimeout, Unreachable
 from .types import Model, Piece, Result, Status
 from .wire import (
@@ -247,8 +247,11 @@ class AsyncClient:
                 ready = dict(await poller.poll())
                 if self._monitor in ready:
                     lost = await self._watch()
-                while await self._dealer.poll(0):
+                taken = 0
+                while (lost or taken < TAKEN_MAX) and await self._dealer.poll(0):
                     self._calls.take(await self._dealer.recv())
+                    taken += 1
+                await asyncio.sleep(0)  # polling what is there does not let others run
             # A new socket: nothing of the old one must reach a server that has come back.
             self._connected.clear()
             close_sockets(self._dealer, self._monitor)

@@ -9,7 +9,7 @@ from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import zmq
 
-from .connection import close_sockets, make_settings, open_sockets, read_event
+from .connection import TAKEN_MAX, close_sockets, make_settings, open_sockets, read_event
 from .errors import ConnectionLost, Error, RequestTimeout, Unreachable
 from .types import Model, Piece, Result, Status
 from .wire import (
@@ -248,7 +248,7 @@ class Client:
         return inbox.popleft()
 
     def _pump(self, seconds: Optional[float]) -> None:
-        """Waits for something to happen, and takes in all that has."""
+        """Waits for something to happen, and takes in what has."""
         wait_ms = None if seconds is None else max(0, int(seconds * 1000) + (seconds > 0))
         ready = dict(self._poller.poll(wait_ms))
         lost = False
@@ -258,8 +258,10 @@ class Client:
                 self._connected = connected or (self._connected and not gone)
                 self._trouble = trouble
                 lost = lost or gone
-        while self._dealer.poll(0):
+        taken = 0
+        while (lost or taken < TAKEN_MAX) and self._dealer.poll(0):
             self._calls.take(self._dealer.recv())
+            taken += 1
         if lost:
             self._reopen()
 

@@ -11,6 +11,10 @@ from zmq.utils.monitor import parse_monitor_message
 
 from .wire import DEFAULT_ENDPOINT
 
+# Messages taken in at once: however fast answers come, what is to be sent, or is waited for, has its
+# turn.
+TAKEN_MAX = 64
+
 _EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_DISCONNECTED

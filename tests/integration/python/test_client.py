@@ -229,6 +229,33 @@ class SyncTest(WithServer):
             thread.join(30)
         self.assertEqual(texts, [list(range(1, 20))] * 4)
 
+    def test_sends_while_answers_come_faster_than_it_reads(self):
+        class Flood:
+            """A socket that always has one more answer; to a call that is closed."""
+
+            taken = 0
+
+            def __init__(self, dealer):
+                self.dealer = dealer
+
+            def poll(self, timeout):
+                return zmq.POLLIN if self.taken < 10000 else 0
+
+            def recv(self):
+                self.taken += 1
+                return msgpack.packb({"v": 1, "id": 0, "op": "tokens", "seq": 0, "fin": False})
+
+            def send(self, frame):
+                self.dealer.send(frame)
+
+        self.client.models()  # connected
+        dealer = self.client._dealer
+        self.client._dealer = flood = Flood(dealer)
+        stream = self.client.stream("echo", "hello", max_tokens=3)
+        self.client._dealer = dealer
+        self.assertLess(flood.taken, 10000, "it was sent before the flood was over")
+        self.assertEqual("".join(piece.text for piece in stream), "t0 t1 t2 ")
+
 
 class ConnectionTest(unittest.TestCase):
     def setUp(self):
