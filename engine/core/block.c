@@ -1,6 +1,7 @@
 #include "engine/core/block.h"
 
 #include "engine/core/room.h"
+#include "engine/core/sequence.h"
 
 uint32_t *ss_block_page(const struct ss_controller *controller, uint16_t slot, uint16_t stage,
                         uint32_t block)
@@ -105,6 +106,20 @@ uint32_t ss_blocks_left(const struct ss_controller *controller, uint32_t index)
     uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
     uint32_t end = ss_blocks_at_end(controller, sequence);
     return end > has ? end - has : 0;
+}
+
+/* Answers' lengths differ by so much that what is left of one is hardly less than a whole one. */
+uint32_t ss_blocks_expected(const struct ss_controller *controller, uint32_t index)
+{
+    const struct ss_sequence *sequence = &controller->sequences[index];
+    const struct ss_model *model = &controller->models[sequence->model];
+    uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
+    uint64_t end = sequence->prompt + sequence->tokens_max;
+    if (model->answered > 0 &&
+        ss_sequence_known(sequence) + model->tokens / model->answered + 1 < end)
+        end = ss_sequence_known(sequence) + model->tokens / model->answered + 1;
+    uint32_t blocks = ss_blocks_of(controller, (uint32_t)end - 1);
+    return blocks > has ? blocks - has : 0;
 }
 
 uint32_t ss_blocks_of_batch(const struct ss_controller *controller, const struct ss_model *model)

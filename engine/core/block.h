@@ -27,6 +27,9 @@ static inline bool ss_blocks_are_in(const struct ss_sequence *sequence)
 /* Blocks that the sequence needs beside those it has, to finish. */
 uint32_t ss_blocks_left(const struct ss_controller *controller, uint32_t sequence);
 
+/* ... if its answer goes on for as long as its model's others were, at most. */
+uint32_t ss_blocks_expected(const struct ss_controller *controller, uint32_t sequence);
+
 /* ... of all that a batch of the model would hold. */
 uint32_t ss_blocks_of_batch(const struct ss_controller *controller, const struct ss_model *model);
 

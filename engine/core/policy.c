@@ -25,3 +25,18 @@ double ss_policy_missing_ns(const struct ss_policy_context *context,
 {
     return ss_policy_span_ns(context, model->missing_pages);
 }
+
+double ss_policy_whole_ns(const struct ss_policy_context *context,
+                          const struct ss_policy_model *model)
+{
+    uint32_t pages[SS_STAGES_MAX];
+    for (int stage = 0; stage < context->stages; stage++)
+        pages[stage] = model->missing_pages[stage] + model->resident_pages[stage];
+    return ss_policy_span_ns(context, pages);
+}
+
+double ss_policy_density(const struct ss_policy_context *context,
+                         const struct ss_policy_model *model)
+{
+    return model->weight / (ss_policy_whole_ns(context, model) + 1);
+}

@@ -11,6 +11,14 @@
 
 #define SS_NO_ORDER UINT64_MAX
 
+/* Precedences are compared by level first (precedence.h), then by age. */
+#define SS_LEVEL_SHIFT 56
+
+static inline uint64_t ss_level_of(uint64_t precedence)
+{
+    return precedence >> SS_LEVEL_SHIFT;
+}
+
 /* What is the same for all models of a decision. */
 struct ss_policy_context {
     struct ss_swap_aware on; /* which rules of swap_aware apply */
@@ -53,6 +61,7 @@ struct ss_policy_claim {
     uint64_t order;
     double link_ns;                   /* until a load for somebody else could begin */
     uint32_t short_of[SS_STAGES_MAX]; /* pages */
+    double density; /* of a load whose wait a turn would end: as ss_policy_density(); else 0 */
 };
 
 /* A batch could go behind its model's load. */
@@ -72,10 +81,9 @@ struct ss_policy {
     /* A should be loaded before B. Both have work or are wanted, and lack chunks. */
     bool (*loads_before)(const struct ss_policy_context *context, const struct ss_policy_model *a,
                          const struct ss_policy_model *b);
-    /* VICTIM may be dropped for CLAIMANT_ORDER. It is not pinned, and nothing of it is on its way.
-     */
+    /* VICTIM may be dropped for CLAIM. It is not pinned, and nothing of it is on its way. */
     bool (*may_drop)(const struct ss_policy_context *context, const struct ss_policy_model *victim,
-                     uint64_t claimant_order);
+                     const struct ss_policy_claim *claim);
     /* Sets the victim's price and share for the claim. */
     void (*appraise)(const struct ss_policy_context *context, struct ss_policy_model *victim,
                      const struct ss_policy_claim *claim);
@@ -115,5 +123,13 @@ double ss_policy_span_ns(const struct ss_policy_context *context, const uint32_t
 /* ... with the model's missing pages. */
 double ss_policy_missing_ns(const struct ss_policy_context *context,
                             const struct ss_policy_model *model);
+
+/* How long they are with the whole model. */
+double ss_policy_whole_ns(const struct ss_policy_context *context,
+                          const struct ss_policy_model *model);
+
+/* The weight of its requests by that: what the pages of its weights are for. */
+double ss_policy_density(const struct ss_policy_context *context,
+                         const struct ss_policy_model *model);
 
 #endif

@@ -11,12 +11,12 @@ static bool loads_before(const struct ss_policy_context *context, const struct s
 }
 
 static bool may_drop(const struct ss_policy_context *context, const struct ss_policy_model *victim,
-                     uint64_t claimant_order)
+                     const struct ss_policy_claim *claim)
 {
     (void)context;
     if (victim->oldest_order == SS_NO_ORDER)
         return true;
-    return victim->oldest_order > claimant_order && (victim->batches_of_stay > 0 || victim->stuck);
+    return victim->oldest_order > claim->order && (victim->batches_of_stay > 0 || victim->stuck);
 }
 
 /* All of a model goes, and only the order counts. */

@@ -33,14 +33,6 @@
 /* The later horizon: who comes within it counts for one part in as many. */
 #define FAR 4.0
 
-static double whole_ns(const struct ss_policy_context *context, const struct ss_policy_model *model)
-{
-    uint32_t pages[SS_STAGES_MAX];
-    for (int stage = 0; stage < context->stages; stage++)
-        pages[stage] = model->missing_pages[stage] + model->resident_pages[stage];
-    return ss_policy_span_ns(context, pages);
-}
-
 /* The chance of a request within the horizon; one within FAR horizons counts for a part, so that of
  * those that are not due for long the one goes that is due last. */
 static double chance_of(const struct ss_policy_context *context,
@@ -61,7 +53,7 @@ struct prospect {
 static struct prospect look(const struct ss_policy_context *context,
                             const struct ss_policy_model *model, double link_ns)
 {
-    double near_ns = link_ns + whole_ns(context, model) + 1;
+    double near_ns = link_ns + ss_policy_whole_ns(context, model) + 1;
     struct ss_outlook near =
         ss_arrivals_within(model->arrivals, context->now_ns, context->typical_gap_ns, near_ns);
     struct ss_outlook due = ss_arrivals_within(model->arrivals, context->now_ns,
@@ -91,7 +83,7 @@ static double urgency(const struct ss_policy_context *context, const struct ss_p
 {
     double waited_ns = (double)(context->now_ns - model->oldest_ns);
     double weight = model->weight > 0 ? model->weight : 1;
-    double ageing_ns = AGEING_LOADS * whole_ns(context, model) + 1;
+    double ageing_ns = AGEING_LOADS * ss_policy_whole_ns(context, model) + 1;
     return weight * (1 + waited_ns / ageing_ns) /
            (ss_policy_missing_ns(context, model) + (double)model->hidden_ns + 1);
 }
@@ -105,16 +97,26 @@ static bool loads_before(const struct ss_policy_context *context, const struct s
     return of_a != of_b ? of_a > of_b : a->oldest_order < b->oldest_order;
 }
 
+/* Page for page, more requests wait for the victim than for the load, none of another class. */
+static bool outweighs(const struct ss_policy_context *context, const struct ss_policy_model *victim,
+                      const struct ss_policy_claim *claim)
+{
+    return claim->density > 0 && ss_level_of(victim->oldest_order) == ss_level_of(claim->order) &&
+           ss_policy_density(context, victim) > claim->density;
+}
+
 static bool may_drop(const struct ss_policy_context *context, const struct ss_policy_model *victim,
-                     uint64_t claimant_order)
+                     const struct ss_policy_claim *claim)
 {
     if (context->on.price && victim->spare)
         return true;
-    if (!ss_policy_lru.may_drop(context, victim, claimant_order))
+    if (!ss_policy_lru.may_drop(context, victim, claim))
         return false;
-    bool idle = victim->oldest_order == SS_NO_ORDER;
-    return idle || victim->stuck || !context->on.stay ||
-           context->now_ns - victim->loaded_ns >= victim->load_ns;
+    if (victim->oldest_order == SS_NO_ORDER || victim->stuck)
+        return true;
+    if (context->on.price && outweighs(context, victim, claim))
+        return false;
+    return !context->on.stay || context->now_ns - victim->loaded_ns >= victim->load_ns;
 }
 
 /* The largest share of the victim's resident pages that the claim needs on any stage. */
@@ -137,7 +139,7 @@ static double price_of(const struct ss_policy_context *context,
                        const struct prospect *prospect, double *share)
 {
     double rest = (1 - *share) * ss_policy_span_ns(context, victim->resident_pages);
-    if (!context->on.partial || rest < REST_MIN * whole_ns(context, victim))
+    if (!context->on.partial || rest < REST_MIN * ss_policy_whole_ns(context, victim))
         *share = 1;
     double after_ns = 0, freed = 0;
     for (int stage = 0; stage < context->stages; stage++) {

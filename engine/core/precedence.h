@@ -8,8 +8,7 @@
 
 #include "engine/core/state.h"
 
-#define SS_LEVEL_SHIFT 56
-#define SS_LEVEL_NONE  UINT64_C(255) /* of nothing: behind all others */
+#define SS_LEVEL_NONE UINT64_C(255) /* of nothing: behind all others */
 
 enum ss_level {
     SS_LEVEL_TURN,       /* first steps that an overdue model's turn is for */
@@ -28,11 +27,6 @@ static inline uint64_t ss_precedence_of_class(const struct ss_controller *contro
                                               enum ss_class class, uint64_t order)
 {
     return ss_precedence_at(controller->class_levels[class], order);
-}
-
-static inline uint64_t ss_level_of(uint64_t precedence)
-{
-    return precedence >> SS_LEVEL_SHIFT;
 }
 
 uint64_t ss_precedence_of(const struct ss_controller *controller, uint32_t sequence);

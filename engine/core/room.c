@@ -10,19 +10,56 @@
 /* A move entry stays a small message. */
 #define MOVES_PER_ENTRY 256
 
+/* A load leaves to the models at work the KV cache that their sequences have and will need, however
+ * old its request: as weights, the pages would serve fewer. Turns end its wait (overdue.h); what
+ * they do not end has no such manners. */
+static bool yields(const struct ss_controller *controller, const struct ss_claim *claim)
+{
+    const struct ss_model *model = &controller->models[claim->model];
+    return claim->for_load && controller->limits.overdue_ns > 0 &&
+           ss_level_of(claim->order) >= SS_LEVEL_OVERDUE && model->queued + model->running > 0;
+}
+
+/* Its sequences get on, or could. */
+static bool is_at_work(const struct ss_controller *controller, const struct ss_model *model)
+{
+    return ss_model_is_loaded(controller, model) && (!model->stuck || model->flights > 0);
+}
+
+static uint32_t blocks_to_come(const struct ss_controller *controller, const struct ss_model *model)
+{
+    uint32_t blocks = 0;
+    for (int class = 0; class < SS_CLASSES; class ++)
+        for (uint32_t i = model->live[class].first; i != SS_NONE; i = controller->sequences[i].next)
+            blocks += ss_blocks_expected(controller, i);
+    return blocks;
+}
+
+/* Blocks of the model that the claim must leave. */
+static uint32_t blocks_reserved(const struct ss_controller *controller,
+                                const struct ss_claim *claim, const struct ss_model *model)
+{
+    uint32_t head = ss_model_head(controller, model);
+    if (head == SS_NONE || !ss_model_is_loaded(controller, model))
+        return 0;
+    if (claim->order == SS_NO_ORDER)
+        return ss_blocks_of_batch(controller, model);
+    uint32_t of_head = 0, of_all = 0;
+    if (ss_precedence_of(controller, head) < claim->order)
+        of_head = ss_blocks_left(controller, head);
+    if (yields(controller, claim) && is_at_work(controller, model))
+        of_all = blocks_to_come(controller, model);
+    return of_head > of_all ? of_head : of_all;
+}
+
 /* Adds what the heads of loaded models that are older than the claim still need to finish, for a
- * guess what all at work need, and what an older load waits for. */
+ * load and a guess what all at work need, and what an older load waits for. */
 static void add_reserves(const struct ss_controller *controller, struct ss_claim *claim)
 {
     for (uint32_t i = controller->first_engaged; i != SS_NONE;
          i = controller->models[i].engaged_next) {
         const struct ss_model *model = &controller->models[i];
-        uint32_t head = ss_model_head(controller, model);
-        if (head == SS_NONE || !ss_model_is_loaded(controller, model) ||
-            ss_precedence_of(controller, head) >= claim->order)
-            continue;
-        uint32_t blocks = claim->order == SS_NO_ORDER ? ss_blocks_of_batch(controller, model)
-                                                      : ss_blocks_left(controller, head);
+        uint32_t blocks = blocks_reserved(controller, claim, model);
         for (int stage = 0; stage < controller->pp; stage++)
             claim->need[stage] += blocks * model->block_pages[stage];
     }
@@ -44,10 +81,35 @@ static bool is_short(const struct ss_controller *controller, const struct ss_cla
     return false;
 }
 
+/* What the claim lacks now, what is leaving being as good as free. */
+static struct ss_policy_claim lack_of(const struct ss_controller *controller,
+                                      const struct ss_policy_context *context,
+                                      const struct ss_claim *claim)
+{
+    struct ss_policy_claim lack = {.order = claim->order,
+                                   .link_ns =
+                                       claim->link_ns + ss_loading_busy_ns(controller, UINT64_MAX)};
+    if (claim->for_load) {
+        struct ss_policy_model claimant = ss_model_view_of(controller, claim->model);
+        lack.link_ns += ss_policy_missing_ns(context, &claimant);
+        if (yields(controller, claim))
+            lack.density = ss_policy_density(context, &claimant);
+    }
+    for (int stage = 0; stage < controller->pp; stage++) {
+        uint32_t has =
+            ss_pool_free_pages(&controller->pools[stage]) + controller->pools[stage].leaving_pages;
+        has = claim->counted ? 0 : has;
+        if (claim->need[stage] > has)
+            lack.short_of[stage] = claim->need[stage] + claim->wish[stage] - has;
+    }
+    return lack;
+}
+
 /* The model's weights may be dropped for the claim, and that helps. */
 static bool may_drop(const struct ss_controller *controller,
                      const struct ss_policy_context *context, const struct ss_claim *claim,
-                     uint32_t index, struct ss_policy_model *view)
+                     const struct ss_policy_claim *lack, uint32_t index,
+                     struct ss_policy_model *view)
 {
     const struct ss_model *model = &controller->models[index];
     if (index == claim->model || model->pinned || model->load != SS_NONE ||
@@ -61,7 +123,16 @@ static bool may_drop(const struct ss_controller *controller,
         controller->policy->leaves_early && controller->policy->leaves_early(context);
     if (ss_level_of(claim->order) < SS_LEVEL_OVERDUE)
         return true; /* it is overdue, and its turn: no policy has a say */
-    return controller->policy->may_drop(context, view, claim->order);
+    return controller->policy->may_drop(context, view, lack);
+}
+
+/* The claim goes before it, and need not leave it what it has. */
+static bool comes_after(const struct ss_controller *controller, const struct ss_claim *claim,
+                        uint32_t index)
+{
+    const struct ss_model *model = &controller->models[controller->sequences[index].model];
+    return ss_precedence_of(controller, index) > claim->order &&
+           !(yields(controller, claim) && is_at_work(controller, model));
 }
 
 /* Its blocks may be taken for the claim. */
@@ -70,7 +141,7 @@ static bool may_take(const struct ss_controller *controller, const struct ss_cla
 {
     const struct ss_sequence *sequence = &controller->sequences[index];
     return sequence->state == SS_SEQUENCE_RUNNING && sequence->blocks > 0 && !sequence->in_batch &&
-           ss_precedence_of(controller, index) > claim->order;
+           comes_after(controller, claim, index);
 }
 
 /* The last sequence of the model and class whose blocks may be taken; SS_NONE: none. */
@@ -95,7 +166,7 @@ static bool will_be_takable(const struct ss_controller *controller, const struct
     if (may_take(controller, claim, index))
         return true;
     return claim->for_load && controller->sequences[index].state == SS_SEQUENCE_RESTORING &&
-           ss_precedence_of(controller, index) > claim->order;
+           comes_after(controller, claim, index);
 }
 
 /* What could be taken for the claim, all victims together. */
@@ -103,10 +174,11 @@ static void add_victims(const struct ss_controller *controller, const struct ss_
                         uint64_t *extra)
 {
     struct ss_policy_context context = ss_policy_context_of(controller);
+    struct ss_policy_claim lack = lack_of(controller, &context, claim);
     struct ss_policy_model view;
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next) {
-        bool may = may_drop(controller, &context, claim, i, &view);
+        bool may = may_drop(controller, &context, claim, &lack, i, &view);
         for (int stage = 0; may && stage < controller->pp; stage++)
             extra[stage] += controller->models[i].pages_in[stage][SS_CHUNK_RESIDENT];
     }
@@ -125,28 +197,6 @@ static void add_victims(const struct ss_controller *controller, const struct ss_
 static bool is_idle(const struct ss_policy_model *view)
 {
     return view->oldest_order == SS_NO_ORDER || view->spare;
-}
-
-/* What the claim lacks now, what is leaving being as good as free. */
-static struct ss_policy_claim lack_of(const struct ss_controller *controller,
-                                      const struct ss_policy_context *context,
-                                      const struct ss_claim *claim)
-{
-    struct ss_policy_claim lack = {.order = claim->order,
-                                   .link_ns =
-                                       claim->link_ns + ss_loading_busy_ns(controller, UINT64_MAX)};
-    if (claim->for_load) {
-        struct ss_policy_model claimant = ss_model_view_of(controller, claim->model);
-        lack.link_ns += ss_policy_missing_ns(context, &claimant);
-    }
-    for (int stage = 0; stage < controller->pp; stage++) {
-        uint32_t has =
-            ss_pool_free_pages(&controller->pools[stage]) + controller->pools[stage].leaving_pages;
-        has = claim->counted ? 0 : has;
-        if (claim->need[stage] > has)
-            lack.short_of[stage] = claim->need[stage] + claim->wish[stage] - has;
-    }
-    return lack;
 }
 
 /* It holds pages of a stage that the claim is short of. */
@@ -169,8 +219,8 @@ static uint32_t best_model(const struct ss_controller *controller, const struct 
     struct ss_policy_claim lack = lack_of(controller, &context, claim);
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next) {
-        if (!may_drop(controller, &context, claim, i, &view) || (!at_work && !is_idle(&view)) ||
-            !helps(controller, &view, &lack))
+        if (!may_drop(controller, &context, claim, &lack, i, &view) ||
+            (!at_work && !is_idle(&view)) || !helps(controller, &view, &lack))
             continue;
         controller->policy->appraise(&context, &view, &lack);
         if (found != SS_NONE && !controller->policy->drops_before(&context, &view, best))
@@ -256,7 +306,7 @@ static void add_cheap(const struct ss_controller *controller, const struct ss_cl
     struct ss_policy_claim lack = lack_of(controller, &context, claim);
     for (uint32_t i = controller->first_resident; i != SS_NONE;
          i = controller->models[i].resident_next) {
-        if (!may_drop(controller, &context, claim, i, &view) || !is_idle(&view))
+        if (!may_drop(controller, &context, claim, &lack, i, &view) || !is_idle(&view))
             continue;
         controller->policy->appraise(&context, &view, &lack);
         for (int stage = 0; view.price <= limit && stage < controller->pp; stage++)

@@ -15,22 +15,23 @@ Test(core_policy, lru_loads_for_the_oldest_request)
 
 Test(core_policy, lru_drops_idle_models_for_anyone)
 {
-    cr_assert(ss_policy_lru.may_drop(&context, &idle, 5));
+    cr_assert(ss_policy_lru.may_drop(&context, &idle, &(struct ss_policy_claim){.order = 5}));
 }
 
 Test(core_policy, lru_drops_a_model_at_work_only_for_an_older_request)
 {
     struct ss_policy_model at_work = {.oldest_order = 5, .batches_of_stay = 1};
-    cr_assert(ss_policy_lru.may_drop(&context, &at_work, 4));
-    cr_assert_not(ss_policy_lru.may_drop(&context, &at_work, 6));
+    cr_assert(ss_policy_lru.may_drop(&context, &at_work, &(struct ss_policy_claim){.order = 4}));
+    cr_assert_not(
+        ss_policy_lru.may_drop(&context, &at_work, &(struct ss_policy_claim){.order = 6}));
 }
 
 Test(core_policy, lru_lets_a_loaded_model_serve_before_it_goes)
 {
     struct ss_policy_model fresh = {.oldest_order = 5};
-    cr_assert_not(ss_policy_lru.may_drop(&context, &fresh, 4));
+    cr_assert_not(ss_policy_lru.may_drop(&context, &fresh, &(struct ss_policy_claim){.order = 4}));
     fresh.stuck = true;
-    cr_assert(ss_policy_lru.may_drop(&context, &fresh, 4),
+    cr_assert(ss_policy_lru.may_drop(&context, &fresh, &(struct ss_policy_claim){.order = 4}),
               "it cannot serve: nobody should wait for it");
 }
 

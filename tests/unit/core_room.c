@@ -176,6 +176,58 @@ Test(core_room, a_model_that_must_leave_for_a_load_serves_younger_requests_meanw
     cr_assert_eq(view().answered, 4);
 }
 
+/* The load would find its pages free now, but not beside what both sequences still take. */
+Test(core_room, a_load_leaves_what_sequences_at_work_need_to_finish)
+{
+    options.pool_pages[0] = 2 * MODEL_PAGES + 6;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    open_controller();
+    arrive(1, 0, 2, 14);
+    arrive(2, 0, 2, 14);
+    answer(&log_entries[0]);
+    answer(&log_entries[1]);
+    arrive(3, 1, 2, 2);
+    cr_assert_eq(view().loads, 1);
+    answer_all();
+    cr_assert_eq(view().answered, 3);
+    cr_assert_eq(view().recomputed + view().spilled, 0);
+}
+
+/* The model cannot go, and what its sequence holds is just what the load lacks. */
+Test(core_room, a_load_sets_nobody_aside_before_its_turn)
+{
+    models[0].pinned = true;
+    options.pool_pages[0] = 2 * MODEL_PAGES + 4;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    open_controller();
+    answer_all();
+    arrive_as(SS_CLASS_BATCH, 1, 0, 10, 4);
+    arrive(2, 1, 2, 6);
+    cr_assert_null(logged(SS_ENTRY_SPILL), "though it goes before");
+    cr_assert_eq(view().loads, 1);
+    answer(&log_entries[log_count - 1]);
+    cr_assert_null(logged(SS_ENTRY_SPILL));
+    now_ns += SS_NS_PER_S;
+    step(&(struct ss_event){.kind = SS_EVENT_TIMER});
+    answer_until(SS_ENTRY_SPILL);
+    answer_all();
+    cr_assert_eq(view().answered, 2);
+}
+
+/* One long answer was granted, but answers are short. */
+Test(core_room, what_a_sequence_will_need_is_learnt_from_answers)
+{
+    models[0].pinned = true;
+    options.pool_pages[0] = 2 * MODEL_PAGES + 4;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    open_controller();
+    answer_all();
+    warm(0, 1);
+    arrive_as(SS_CLASS_BATCH, 2, 0, 2, 14);
+    arrive(3, 1, 2, 2);
+    cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 1);
+}
+
 /* Two models at work, four blocks for three sequences: request 12 is the youngest, and has two when
  * request 11 wants its second. */
 static void crowd(uint32_t spill_blocks)

@@ -140,13 +140,37 @@ Test(core_swap_aware, a_model_at_work_earns_its_load_back)
                                       .batches_of_stay = 1,
                                       .load_ns = SECOND,
                                       .loaded_ns = 100 * SECOND - SECOND / 2};
-    cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, 4));
+    cr_assert_not(
+        ss_policy_swap_aware.may_drop(&context, &at_work, &(struct ss_policy_claim){.order = 4}));
     context.now_ns += SECOND / 2;
-    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, 4));
-    cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, 6), "it is older");
+    cr_assert(
+        ss_policy_swap_aware.may_drop(&context, &at_work, &(struct ss_policy_claim){.order = 4}));
+    cr_assert_not(
+        ss_policy_swap_aware.may_drop(&context, &at_work, &(struct ss_policy_claim){.order = 6}),
+        "it is older");
     at_work.oldest_order = SS_NO_ORDER;
     context.now_ns = at_work.loaded_ns;
-    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, 4), "it is idle");
+    cr_assert(
+        ss_policy_swap_aware.may_drop(&context, &at_work, &(struct ss_policy_claim){.order = 4}),
+        "it is idle");
+}
+
+Test(core_swap_aware, a_model_at_work_does_not_go_for_fewer_requests)
+{
+    struct ss_policy_context context = context_with((struct ss_swap_aware){.price = true});
+    struct ss_policy_model at_work = {
+        .oldest_order = 5, .batches_of_stay = 1, .weight = 3, .resident_pages = {100}};
+    struct ss_policy_model few = {.weight = 2, .missing_pages = {50}, .resident_pages = {50}};
+    struct ss_policy_model small = {.weight = 2, .missing_pages = {50}};
+    struct ss_policy_claim claim = {.order = 4, .density = ss_policy_density(&context, &few)};
+    cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, &claim));
+    claim.density = ss_policy_density(&context, &small);
+    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, &claim), "in half the room");
+    claim.density = 0;
+    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, &claim), "no turn would come");
+    claim.density = ss_policy_density(&context, &few);
+    at_work.oldest_order |= UINT64_C(1) << SS_LEVEL_SHIFT;
+    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, &claim), "class goes before");
 }
 
 static void use(struct ss_swap_aware rules)
