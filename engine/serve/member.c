@@ -10,6 +10,7 @@
 #include "engine/serve/live.h"
 #include "engine/serve/node.h"
 #include "engine/serve/record.h"
+#include "pipeline/link/agree.h"
 
 #define FLUSH_NS (2 * SS_NS_PER_S)
 

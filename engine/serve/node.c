@@ -11,6 +11,7 @@
 #include "engine/base/memory.h"
 #include "engine/serve/beside.h"
 #include "engine/serve/progress.h"
+#include "pipeline/link/agree.h"
 #include "swap/arena.h"
 #include "swap/device/device.h"
 #include "swap/fill.h"
@@ -18,37 +19,8 @@
 
 #define FD_TIMEOUT_MS   10000
 #define TRACE_SPANS_MAX (1u << 18)
-#define SAID_BYTES      400
 #define SLOW_RESERVE_S  5.0
 #define RANKS_MAX       (SS_STAGES_MAX * SS_TP_MAX)
-
-enum ss_status ss_agree(struct ss_link *link, enum ss_status status)
-{
-    struct said {
-        int status;
-        char message[SAID_BYTES];
-    } mine = {.status = (int)status};
-    /* On the stack: a rank that is out of memory must still be able to say so. */
-    struct said all[RANKS_MAX];
-    char joined[SS_MESSAGE_BYTES] = "";
-    SS_ASSERT(link->ranks <= RANKS_MAX);
-    if (status)
-        snprintf(mine.message, sizeof mine.message, "%s", ss_status_message());
-    enum ss_status gathered = link->table->all_gather(link, &mine, sizeof mine, all);
-    if (gathered)
-        return gathered;
-    int first_bad = 0;
-    for (int rank = 0; rank < link->ranks; rank++) {
-        size_t used = strlen(joined);
-        if (!all[rank].status)
-            continue;
-        first_bad = first_bad ? first_bad : all[rank].status;
-        if (!strstr(joined, all[rank].message))
-            snprintf(joined + used, sizeof joined - used, "%srank %d: %s", used ? "\n" : "", rank,
-                     all[rank].message);
-    }
-    return first_bad ? ss_fail((enum ss_status)first_bad, "%s", joined) : SS_OK;
-}
 
 /* Where this rank's part of its node's arena begins, and the arena's whole size. */
 static void place_shards(const struct ss_node *node, size_t *offset, size_t *total, int *leader,
@@ -280,7 +252,7 @@ static enum ss_status open_device(struct ss_node *node)
     const struct ss_config *config = node->catalog->config;
     const struct ss_device_options device = {
         .kind = config->device.kind,
-        .index = node->link->rank,
+        .index = ss_link_place(node->link),
         .memory_bytes = config->device.pool_bytes + workspace_bytes(node),
         .link_bytes_per_s = config->device.link_bytes_per_s,
         .link_latency_ns = config->device.link_latency_ns,
@@ -326,7 +298,9 @@ static enum ss_status open_stage(struct ss_node *node)
         struct ss_stage_options options = stage_options(node);
         status = ss_stage_create(&options, &node->executor);
     }
-    return ss_agree(node->link, status);
+    /* Together, or one that has no memory left would let the others wait in their first sums. */
+    status = ss_agree(node->link, status);
+    return status ? status : ss_agree(node->link, ss_stage_warm_up(node->executor));
 }
 
 /* What can fail early comes first: filling may take minutes. */

@@ -49,10 +49,6 @@ SS_MUST_CHECK enum ss_status ss_node_open(const struct ss_catalog *catalog, stru
                                           const struct ss_node_hooks *hooks, struct ss_node *node);
 void ss_node_close(struct ss_node *node);
 
-/* All ranks call it with their own STATUS. SS_OK only if all were; else each rank fails, and rank
- * 0's message joins what the others said. */
-SS_MUST_CHECK enum ss_status ss_agree(struct ss_link *link, enum ss_status status);
-
 /* Writes all ranks' traces to PATH, one after another; all ranks call it, on one node or a shared
  * file system. */
 SS_MUST_CHECK enum ss_status ss_node_write_trace(struct ss_node *node, const char *path);

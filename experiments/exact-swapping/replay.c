@@ -13,6 +13,7 @@
 #include "engine/base/memory.h"
 #include "engine/serve/node.h"
 #include "engine/serve/record.h"
+#include "pipeline/link/agree.h"
 
 #define WAIT_NS (60 * SS_NS_PER_S)
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "engine/base/memory.h"
+#include "pipeline/link/agree.h"
 #include "swap/fill.h"
 #include "swap/threads.h"
 
@@ -149,15 +150,17 @@ static enum ss_status open_stage(struct bed *bed)
         .report = on_report,
         .user = bed,
         .graphs = bed->graphs,
+        .trace = bed->trace,
         .on_logits = bed->on_logits,
     };
-    return ss_stage_create(&options, &bed->stage);
+    enum ss_status status = ss_stage_create(&options, &bed->stage);
+    return status ? status : ss_stage_warm_up(bed->stage);
 }
 
 enum ss_status bed_open(struct bed *bed)
 {
     const struct ss_device_options device = {.kind = bed->device_kind,
-                                             .index = bed->link->rank,
+                                             .index = ss_link_place(bed->link),
                                              .memory_bytes = (size_t)8 << 30,
                                              .link_bytes_per_s = bed->link_bytes_per_s,
                                              .link_latency_ns = bed->link_latency_ns};

@@ -29,7 +29,8 @@ struct bed {
     struct ss_ops_profile profile;              /* paced: as in its device.profile */
     uint64_t piece_bytes;
     bool graphs;
-    uint32_t shift; /* pages: later loads and drops are so far behind where they would be */
+    struct ss_trace *trace; /* null: none */
+    uint32_t shift;         /* pages: later loads and drops are so far behind where they would be */
     void (*on_logits)(void *bed, uint64_t number, uint32_t count, uint32_t vocab,
                       const float *logits); /* as ss_stage_options has it; null: none */
 

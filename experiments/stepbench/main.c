@@ -1,10 +1,13 @@
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
 #include "experiments/stepbench/measure.h"
+
+#define TRACE_SPANS_MAX 65536u
 
 static const char doc[] =
     "Time loads, prefills and decode steps of a synthetic model on the stage executor:\n"
@@ -25,14 +28,35 @@ static const struct argp_option options[] = {
     {"flops", 'f', "FLOPS", 0, "paced: operations per second", 0},
     {"overhead", 'v', "SECONDS", 0, "paced: of each operation (default 0)", 0},
     {"graphs", 'r', 0, 0, "record steps of one token a sequence and launch them as one", 0},
+    {"only", 'n', "PART", 0,
+     "ceilings, loads, prefill, decode or returns; more than once for several (default: all)", 0},
+    {"trace", 'e', "FILE", 0, "write what every rank did, for Perfetto", 0},
     {"out", 'o', "FILE", 0, "write the results as JSON", 0},
     {0},
 };
 
 struct arguments {
     struct bed *bed;
-    const char *out;
+    const char *out, *trace;
+    unsigned parts; /* 0: all */
 };
+
+/* 0: no such part. */
+static unsigned part_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum measure_part part;
+    } parts[] = {{"ceilings", MEASURE_CEILINGS},
+                 {"loads", MEASURE_LOADS},
+                 {"prefill", MEASURE_PREFILL},
+                 {"decode", MEASURE_DECODE},
+                 {"returns", MEASURE_RETURNS}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strcmp(parts[i].name, name) == 0)
+            return parts[i].part;
+    return 0;
+}
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -82,6 +106,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         bed->graphs = true;
         bed->models = 2; /* room for weights in another place */
         return 0;
+    case 'n':
+        if (!part_of(text))
+            argp_error(state, "--only %s: ceilings, loads, prefill, decode or returns", text);
+        arguments->parts |= part_of(text);
+        return 0;
+    case 'e':
+        arguments->trace = text;
+        return 0;
     case 'o':
         arguments->out = text;
         return 0;
@@ -92,6 +124,33 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+static const char *model_name(void *bed, int model)
+{
+    (void)model;
+    return ((const struct bed *)bed)->model;
+}
+
+/* Every rank's part of the trace, one after another. Collective. */
+static enum ss_status write_trace(struct bed *bed, const char *path)
+{
+    struct ss_link *link = bed->link;
+    enum ss_status status = SS_OK;
+    for (int rank = 0; rank < link->ranks; rank++) {
+        FILE *file = rank == link->rank ? fopen(path, rank ? "ae" : "we") : 0;
+        if (file) {
+            fputs(rank ? "" : "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n", file);
+            ss_trace_write(bed->trace, file, model_name, bed);
+            if (rank == link->ranks - 1)
+                fputs("{\"ph\":\"M\",\"pid\":0,\"name\":\"end\"}\n]}\n", file);
+        }
+        if (rank == link->rank && (!file || fclose(file)))
+            status = ss_fail(SS_IO, "trace: %s cannot be written", path);
+        enum ss_status met = link->table->barrier(link);
+        status = status ? status : met;
+    }
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -115,9 +174,13 @@ int main(int argc, char **argv)
     }
     SS_ASSERT(bed.link);
     json_t *rows = bed.link->rank == 0 ? json_array() : 0;
-    status = bed_open(&bed);
+    status = arguments.trace ? ss_trace_create(bed.link->rank, TRACE_SPANS_MAX, &bed.trace) : SS_OK;
     if (!status)
-        status = measure_all(&bed, rows);
+        status = bed_open(&bed);
+    if (!status)
+        status = measure_parts(&bed, rows, arguments.parts ? arguments.parts : MEASURE_ALL);
+    if (!status && bed.trace)
+        status = write_trace(&bed, arguments.trace);
     if (status)
         SS_ERROR("rank %d: %s", bed.link->rank, ss_status_message());
     if (!status && rows && arguments.out &&
@@ -130,6 +193,7 @@ int main(int argc, char **argv)
     if (status)
         exit(EXIT_FAILURE);
     bed_close(&bed);
+    ss_trace_destroy(bed.trace);
     bed.link->table->destroy(bed.link);
     return EXIT_SUCCESS;
 }

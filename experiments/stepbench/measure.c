@@ -218,27 +218,35 @@ static enum ss_status measure_returns(struct bed *bed, json_t *rows)
     return SS_OK;
 }
 
-enum ss_status measure_all(struct bed *bed, json_t *rows)
+static enum ss_status measure_prefills(struct bed *bed, json_t *rows)
+{
+    enum ss_status status = measure_prefill(bed, rows, 1, 8, "first token of 8, resident");
+    if (!status)
+        status = measure_prefill(bed, rows, 1, PROMPT, "prefill 1 x 512");
+    return status ? status : measure_prefill(bed, rows, 8, PROMPT, "prefill 8 x 512");
+}
+
+static enum ss_status measure_decodes(struct bed *bed, json_t *rows)
+{
+    enum ss_status status = measure_decode(bed, rows, 1, "decode, batch 1, context 512");
+    return status ? status : measure_decode(bed, rows, BATCH_MAX, "decode, batch 32, context 512");
+}
+
+enum ss_status measure_parts(struct bed *bed, json_t *rows, unsigned parts)
 {
     uint64_t load;
-    enum ss_status status = measure_ceilings(bed, rows);
-    if (!status)
+    enum ss_status status = parts & MEASURE_CEILINGS ? measure_ceilings(bed, rows) : SS_OK;
+    if (!status && parts & MEASURE_LOADS)
         status = measure_loads(bed, rows);
     if (!status)
         status = bed_load(bed, 0, &load);
     if (!status)
         status = bed_await_load(bed, load);
-    if (!status)
-        status = measure_prefill(bed, rows, 1, 8, "first token of 8, resident");
-    if (!status)
-        status = measure_prefill(bed, rows, 1, PROMPT, "prefill 1 x 512");
-    if (!status)
-        status = measure_prefill(bed, rows, 8, PROMPT, "prefill 8 x 512");
-    if (!status)
-        status = measure_decode(bed, rows, 1, "decode, batch 1, context 512");
-    if (!status)
-        status = measure_decode(bed, rows, BATCH_MAX, "decode, batch 32, context 512");
-    if (!status && bed->models > 1)
+    if (!status && parts & MEASURE_PREFILL)
+        status = measure_prefills(bed, rows);
+    if (!status && parts & MEASURE_DECODE)
+        status = measure_decodes(bed, rows);
+    if (!status && parts & MEASURE_RETURNS && bed->models > 1)
         status = measure_returns(bed, rows);
     return status;
 }

@@ -7,8 +7,18 @@
 
 #include "experiments/stepbench/bed.h"
 
-/* Measures all there is and fills ROWS (rank 0's; null elsewhere). */
-SS_MUST_CHECK enum ss_status measure_all(struct bed *bed, json_t *rows);
+/* What there is to be measured. */
+enum measure_part {
+    MEASURE_CEILINGS = 1,
+    MEASURE_LOADS = 2,
+    MEASURE_PREFILL = 4,
+    MEASURE_DECODE = 8,
+    MEASURE_RETURNS = 16,
+    MEASURE_ALL = 31
+};
+
+/* Measures PARTS and fills ROWS (rank 0's; null elsewhere). */
+SS_MUST_CHECK enum ss_status measure_parts(struct bed *bed, json_t *rows, unsigned parts);
 
 /* The ceilings alone: device memory, products of one row and of many, sums over the tensor-parallel
  * ranks, messages between ranks. The pool holds no weights yet. */

@@ -6,6 +6,7 @@
 
 #include "engine/base/log.h"
 #include "experiments/swapbench/bench.h"
+#include "pipeline/link/agree.h"
 
 static const char doc[] =
     "Measure links and swaps: mpirun -np RANKS swapbench link|swap [options]\v"
@@ -139,7 +140,7 @@ static enum ss_status write_results(const struct bench *bench, const char *path)
 static enum ss_status on_device(struct bench *bench, const struct arguments *arguments, bool swap)
 {
     const struct ss_device_options device = {.kind = arguments->device,
-                                             .index = bench->link->rank,
+                                             .index = ss_link_place(bench->link),
                                              .memory_bytes = (size_t)16 << 30,
                                              .link_bytes_per_s = (uint64_t)arguments->bandwidth,
                                              .link_latency_ns =

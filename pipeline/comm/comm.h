@@ -5,7 +5,7 @@
  * both ends queue them in the order of the entries. Sums are deterministic: every rank gathers all
  * parts and adds them in rank order. A peer that is gone makes the device's health fail with
  * SS_PEER_LOST, after a bounded time, instead of a hang; from sums NCCL's comm may learn it only
- * when a gathering or an edge's call stands behind them, as at the end of every step. */
+ * when a gathering stands behind them, or end_pass(). */
 #ifndef SS_PIPELINE_COMM_H
 #define SS_PIPELINE_COMM_H
 
@@ -28,12 +28,12 @@ struct ss_comm_table {
     /* out = [tp][bytes], IN of rank t at t * bytes. IN and OUT do not overlap. */
     enum ss_status (*all_gather)(struct ss_comm *comm, struct ss_stream *stream,
                                  ss_device_address in, ss_device_address out, size_t bytes);
-    /* A recording with collectives of this comm was launched on STREAM: peers are watched as for
-     * calls. Null: nothing to do. */
-    enum ss_status (*played)(struct ss_comm *comm, struct ss_stream *stream);
+    /* The collectives of a pass are queued on STREAM, by calls or by a recording with some in it:
+     * from here on all of them are watched. Null: nothing to do. */
+    enum ss_status (*end_pass)(struct ss_comm *comm, struct ss_stream *stream);
     /* To and from the neighbours of this rank's tp index: next stage, previous stage; the last
-     * stage's next is the first (the token edge). A lone stage needs no edge: NCCL's comm has none
-     * then. */
+     * stage's next is the first (the token edge). A message may leave before it is received, as far
+     * as there is room for it. A lone stage needs no edge: NCCL's comm has none then. */
     enum ss_status (*send_next)(struct ss_comm *comm, struct ss_stream *stream,
                                 ss_device_address data, size_t bytes);
     enum ss_status (*receive_previous)(struct ss_comm *comm, struct ss_stream *stream,

@@ -201,8 +201,11 @@ static enum ss_status receive_tokens(struct ss_stage *stage, const struct flight
 {
     const struct ss_device_ops *device = stage->device;
     struct ss_comm *comm = stage->options.comm;
-    enum ss_status status = comm->table->receive_previous(comm, stage->edge_in, returned->tokens,
-                                                          flight->samples * sizeof(int32_t));
+    /* They cannot come sooner, and a receive may hold what this compute could use. */
+    enum ss_status status = device->wait(stage->edge_in, stage->computed, flight->number);
+    if (!status)
+        status = comm->table->receive_previous(comm, stage->edge_in, returned->tokens,
+                                               flight->samples * sizeof(int32_t));
     if (!status)
         status = device->wait(stage->edge_in, stage->staged, flight->number);
     if (!status)
@@ -216,6 +219,7 @@ static enum ss_status receive_tokens(struct ss_stage *stage, const struct flight
 static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
                               const struct ss_step *step)
 {
+    struct ss_comm *comm = stage->options.comm;
     struct stage_model *model = &stage->models[flight->model];
     for (int i = 0; i < model->given.image->chunk_count; i++)
         model->chunks[i].last_use = flight->number;
@@ -223,6 +227,8 @@ static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
     enum ss_status status = ss_stage_may_play(stage, flight) ? ss_stage_play(stage, flight)
                                                              : ss_stage_run_pass(stage, flight);
     model->awaited = !status;
+    if (!status && comm->table->end_pass)
+        status = comm->table->end_pass(comm, stage->compute);
     if (!status && is_last(stage) && flight->samples)
         status = give_tokens(stage, flight);
     if (!status && !is_last(stage))

@@ -295,8 +295,6 @@ enum ss_status ss_stage_create(const struct ss_stage_options *options, struct ss
         status = ss_stage_recorded_create(stage);
     if (!status)
         status = create_transfer(stage);
-    if (!status && options->ops->table->loads_late)
-        status = ss_stage_warm_up(stage);
     if (status) {
         ss_stage_destroy(stage);
         return status;

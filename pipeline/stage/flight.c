@@ -56,12 +56,10 @@ uint32_t ss_stage_padded(const struct ss_stage *stage, uint32_t rows)
     return padded < most ? padded : most;
 }
 
-/* Rows behind the flight's own, of sequences that are none. Longest contexts count in steps too:
- * few shapes serve all. */
+/* Rows behind the flight's own, of sequences that are none. */
 static void stage_padding(struct flight *flight, struct ss_step *step)
 {
     const struct flight_layout *layout = &flight->stage->needs.layout;
-    const struct stage_model *model = &flight->stage->models[flight->model];
     struct ss_sampling *sampling =
         (struct ss_sampling *)(void *)(flight->staged + layout->sampling);
     for (uint32_t row = step->rows; row < flight->rows + flight->padding; row++) {
@@ -74,10 +72,23 @@ static void stage_padding(struct flight *flight, struct ss_step *step)
     }
     step->rows += flight->padding;
     step->sequences += flight->padding;
-    uint32_t context = CONTEXT_LEAST;
-    while (context < step->context_max)
+}
+
+/* The longest context of the batch; of steps alike, one of few. */
+static uint32_t context_of(const struct flight *flight, const struct ss_entry *entry)
+{
+    uint32_t longest = 0, context = CONTEXT_LEAST;
+    uint32_t most = flight->stage->models[flight->model].given.context_max;
+    for (uint32_t i = 0; i < entry->sequence_count; i++) {
+        const struct ss_batch_sequence *sequence = &entry->sequences[i];
+        if (sequence->position + sequence->count > longest)
+            longest = sequence->position + sequence->count;
+    }
+    if (!flight->alike || !flight->stage->pads)
+        return longest;
+    while (context < longest)
         context *= 2;
-    step->context_max = context < model->given.context_max ? context : model->given.context_max;
+    return context < most ? context : most;
 }
 
 /* Brings what was staged of STEP to the device. */
@@ -152,20 +163,19 @@ static void stage_sequence(struct flight *flight, const struct ss_batch_sequence
     const struct slot *slot = &stage->slots[sequence->slot];
     int32_t *positions = staged_at(flight, layout->positions) + step->rows;
     int32_t *sequence_of = staged_at(flight, layout->sequence_of) + step->rows;
-    int32_t *blocks =
-        staged_at(flight, layout->blocks) + (size_t)index * stage->needs.workspace.blocks_stride;
+    int32_t *blocks = staged_at(flight, layout->blocks) + (size_t)index * step->blocks_stride;
+    uint32_t count =
+        slot->block_count < step->blocks_stride ? slot->block_count : step->blocks_stride;
     for (uint32_t i = 0; i < sequence->count; i++) {
         positions[i] = (int32_t)(sequence->position + i);
         sequence_of[i] = (int32_t)index;
     }
-    memcpy(blocks, slot->blocks, slot->block_count * sizeof *blocks);
+    memcpy(blocks, slot->blocks, count * sizeof *blocks);
     staged_at(flight, layout->slots)[index] = sequence->slot;
     step->rows += sequence->count;
     staged_at(flight, layout->row_begin)[index + 1] = (int32_t)step->rows;
     if (sequence->count > step->rows_max_per_sequence)
         step->rows_max_per_sequence = sequence->count;
-    if (sequence->position + sequence->count > step->context_max)
-        step->context_max = sequence->position + sequence->count;
     if (sequence->flags & SS_SEQUENCE_SAMPLE)
         stage_sample(flight, sequence, step->rows - 1);
 }
@@ -176,6 +186,7 @@ enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *ent
 {
     struct ss_stage *stage = flight->stage;
     const struct flight_layout *layout = &stage->needs.layout;
+    uint32_t context = context_of(flight, entry);
     *step = (struct ss_step){
         .sequences = entry->sequence_count,
         .tokens = stage->arrays + layout->tokens_in,
@@ -184,7 +195,10 @@ enum ss_status ss_flight_stage(struct flight *flight, const struct ss_entry *ent
         .row_begin = stage->arrays + layout->row_begin,
         .slots = stage->arrays + layout->slots,
         .blocks = stage->arrays + layout->blocks,
-        .blocks_stride = stage->needs.workspace.blocks_stride,
+        /* No more of the tables than the longest context needs. */
+        .blocks_stride =
+            (context + stage->options.limits.block_tokens - 1) / stage->options.limits.block_tokens,
+        .context_max = context,
     };
     staged_at(flight, layout->row_begin)[0] = 0;
     for (uint32_t i = 0; i < entry->sequence_count; i++)

@@ -263,10 +263,6 @@ void ss_stage_recorded_destroy(struct ss_stage *stage);
 bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight);
 SS_MUST_CHECK enum ss_status ss_stage_play(struct ss_stage *stage, struct flight *flight);
 
-/* warm_up.c: runs every model with every kind of row count, and waits for it. The pool and the
- * first flight must not be in use; tensor-parallel peers do so together. */
-SS_MUST_CHECK enum ss_status ss_stage_warm_up(struct ss_stage *stage);
-
 /* report.c */
 void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t number,
                      uint32_t count);

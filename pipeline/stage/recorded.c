@@ -117,14 +117,9 @@ bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight
 enum ss_status ss_stage_play(struct ss_stage *stage, struct flight *flight)
 {
     struct recorded *recorded = find(stage, flight);
-    struct ss_comm *comm = stage->options.comm;
     enum ss_status status = SS_OK;
     recorded->used = flight->number;
     if (!is_current(recorded, &stage->models[flight->model]))
         status = record(stage, flight, recorded);
-    if (!status)
-        status = stage->device->play(stage->compute, recorded->recording);
-    if (!status && comm->table->played)
-        status = comm->table->played(comm, stage->compute);
-    return status;
+    return status ? status : stage->device->play(stage->compute, recorded->recording);
 }

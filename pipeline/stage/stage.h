@@ -84,6 +84,11 @@ uint64_t ss_stage_workspace_bytes(const struct ss_stage_options *options);
 SS_MUST_CHECK enum ss_status ss_stage_create(const struct ss_stage_options *options,
                                              struct ss_stage **out);
 
+/* Where operations load kernels at their first use: runs every model with every kind of row count,
+ * and waits for it, so that nothing is loaded between entries. Before the first entry; ranks of a
+ * tensor-parallel set do so together, when all of them have been created. */
+SS_MUST_CHECK enum ss_status ss_stage_warm_up(struct ss_stage *stage);
+
 /* Waits for all queued work. */
 void ss_stage_destroy(struct ss_stage *stage);
 

@@ -70,6 +70,8 @@ enum ss_status ss_stage_warm_up(struct ss_stage *stage)
 {
     uint32_t most = stage->options.limits.step_tokens_max;
     struct ss_timeline *done;
+    if (!stage->options.ops->table->loads_late)
+        return SS_OK;
     enum ss_status status = stage->device->timeline_create(stage->options.device, &done);
     if (status)
         return status;

@@ -77,7 +77,10 @@ static void test_receive(struct ss_link *link, const char *device, int tp, int p
     barrier(link);
 }
 
-/* Nobody takes a message that is too long to be sent ahead. */
+/* Longer than any comm sends ahead. */
+#define LONG_BYTES ((size_t)24 << 20)
+
+/* Nobody takes a message. */
 static void test_send(struct ss_link *link, const char *device, int tp, int pp)
 {
     struct comm_rank rank;
@@ -85,8 +88,8 @@ static void test_send(struct ss_link *link, const char *device, int tp, int pp)
     struct ss_comm *comm = rank.comm;
     char name[32];
     int next = (comm->stage + 1) % pp * tp + comm->tp_rank;
-    void *data = comm_memory(&rank, 1 << 20);
-    CHECK(comm->table->send_next(comm, rank.out, comm_address(&rank, data), 1 << 20) == SS_OK,
+    void *data = comm_memory(&rank, LONG_BYTES);
+    CHECK(comm->table->send_next(comm, rank.out, comm_address(&rank, data), LONG_BYTES) == SS_OK,
           "send");
     snprintf(name, sizeof name, "rank %d", next);
     expect_lost(&rank, rank.out, name);

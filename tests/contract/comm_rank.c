@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "pipeline/link/agree.h"
 #include "tests/contract/comm_suite.h"
 
 void comm_rank_open(struct comm_rank *rank, struct ss_link *link, const char *device, int tp,
                     int pp, uint64_t timeout_ns)
 {
     const struct ss_device_options options = {
-        .kind = device, .index = link->rank, .memory_bytes = 64 << 20};
+        .kind = device, .index = ss_link_place(link), .memory_bytes = 64 << 20};
     memset(rank, 0, sizeof *rank);
     rank->link = link;
     CHECK(ss_device_create(&options, &rank->device) == SS_OK, "device");

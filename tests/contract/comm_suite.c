@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "pipeline/link/agree.h"
 
 #define EDGE_BYTES_MAX ((size_t)300 << 10)
 #define EDGE_MESSAGES  60u
+#define LONG_BYTES     (((size_t)10 << 20) + 13)
 #define REDUCES        300u
 #define NOTES          500u
 
@@ -204,6 +206,35 @@ static void test_edges(struct comm_rank *rank)
     comm_memory_free(rank, in);
 }
 
+/* A message longer than what a comm may move in one go, and one behind it. */
+static void test_long_edge(struct comm_rank *rank)
+{
+    static const size_t lengths[] = {LONG_BYTES, 100};
+    struct ss_comm *comm = rank->comm;
+    int me = rank->link->rank;
+    int previous = (comm->stage + comm->pp - 1) % comm->pp * comm->tp + comm->tp_rank;
+    unsigned char *out = comm_memory(rank, LONG_BYTES + 100);
+    unsigned char *in = comm_memory(rank, LONG_BYTES + 100);
+    for (size_t i = 0; i < LONG_BYTES + 100; i++)
+        out[i] = edge_byte(me, 0, i);
+    comm_put(rank);
+    for (size_t n = 0, at = 0; n < 2; at += lengths[n++]) {
+        CHECK(comm->table->receive_previous(comm, rank->in, comm_address(rank, in + at),
+                                            lengths[n]) == SS_OK,
+              "receive %zu", n);
+        CHECK(comm->table->send_next(comm, rank->out, comm_address(rank, out + at), lengths[n]) ==
+                  SS_OK,
+              "send %zu", n);
+    }
+    comm_finish(rank, rank->out);
+    comm_finish(rank, rank->in);
+    comm_get(rank);
+    for (size_t i = 0; i < LONG_BYTES + 100; i++)
+        CHECK(in[i] == edge_byte(previous, 0, i), "rank %d: byte %zu of long messages", me, i);
+    comm_memory_free(rank, out);
+    comm_memory_free(rank, in);
+}
+
 /* A lone stage may send to itself and receive on one stream; NCCL's has no edge, and says so. */
 static void test_self_edge(struct comm_rank *rank)
 {
@@ -255,13 +286,16 @@ void comm_suite(struct ss_link *link, const char *device, int tp, int pp)
     struct comm_rank rank;
     comm_rank_open(&rank, link, device, tp, pp, 30 * SS_NS_PER_S);
     check_shape(rank.comm, link->rank, tp, pp);
+    CHECK(ss_link_place(link) == link->rank, "all ranks are on one node");
     test_refusals(&rank, tp, pp);
     test_all_reduce(&rank);
     test_all_reduce_16(&rank);
     test_many_all_reduces(&rank);
     test_all_gather(&rank);
-    if (pp > 1 || strcmp(device, "cpu") == 0)
+    if (pp > 1 || strcmp(device, "cpu") == 0) {
         test_edges(&rank);
+        test_long_edge(&rank);
+    }
     test_self_edge(&rank);
     barrier(link);
     comm_rank_close(&rank);

@@ -9,6 +9,7 @@
 #include "engine/base/memory.h"
 #include "engine/serve/catalog.h"
 #include "engine/serve/node.h"
+#include "pipeline/link/agree.h"
 
 #define RANKS_MAX   16
 #define ACTIONS_MAX 128

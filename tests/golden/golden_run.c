@@ -375,7 +375,9 @@ static enum ss_status open_rank(struct rank *rank, struct ss_stage_model *model)
         .graphs = true,
         .on_logits = on_logits,
     };
-    return status ? status : ss_stage_create(&options, &rank->stage);
+    if (!status)
+        status = ss_stage_create(&options, &rank->stage);
+    return status ? status : ss_stage_warm_up(rank->stage);
 }
 
 static void *run_rank(void *argument)

@@ -51,12 +51,17 @@ if [ "$device" = cuda ]; then
     check memory 'bytes.*(free|available)' "$results/memory.log"
 fi
 
+ask() { # ask NAME: long answers, until one fails
+    for ((n = 0; n < 20; n++)); do
+        swapctl --endpoint "ipc://$folder/$1" submit --max-tokens 1900 --ignore-eos --tokens 2,3,4 m || return
+    done
+}
+
 lose() { # lose TP PP: the last rank stands still in the middle of a long answer
     local name=lost-$1x$2 begun children
     config 1GiB "$1" "$2" >"$folder/$name.yaml"
     serve "$name" $(($1 * $2))
-    swapctl --endpoint "ipc://$folder/$name" submit --max-tokens 1900 --ignore-eos --tokens 2,3,4 m \
-        >"$folder/answer" 2>&1 &
+    ask "$name" >"$folder/answer" 2>&1 &
     local asked=$!
     sleep 1
     children=$(pgrep -P $server | sort -n | tail -n 1)

@@ -174,7 +174,7 @@ static enum ss_status all_reduce(struct ss_comm *base, struct ss_stream *stream,
                         "all_reduce: sum");
 }
 
-static enum ss_status played(struct ss_comm *base, struct ss_stream *stream)
+static enum ss_status end_pass(struct ss_comm *base, struct ss_stream *stream)
 {
     struct nccl_comm *comm = comm_of(base);
     struct channel *channel = &comm->channels[SET];
@@ -282,7 +282,7 @@ static const struct ss_comm_table table = {
     .destroy = destroy,
     .all_reduce = all_reduce,
     .all_gather = all_gather,
-    .played = played,
+    .end_pass = end_pass,
     .send_next = send_next,
     .receive_previous = receive_previous,
 };
