@@ -114,7 +114,8 @@ def live_table(content: dict[str, Any], device: str) -> list[str]:
             f"{mine['answered']} of {mine['requests']}")  # fmt: skip
         distance = f"{mine['mean_s'] / row['bound_s']:.2f}" if "bound_s" in row else ""
         lines.append(
-            f"| {Case(tuple(row['rates']), row['cv']).name} | {LABELS[row['variant']]} | {answered} "
+            f"| {Case(tuple(row['rates']), row['cv']).name} | {LABELS[row['variant']]} "
+            f"| {answered} in {row['seconds'] * content['slow']:g} s "
             f"| {mine['loads']} / {other['loads']} | {' | '.join(texts)} | {distance} |"
         )
     return lines
