@@ -20,6 +20,8 @@ static const struct ss_key keys[] = {
      "as `link.total`", 1, ANY_MAX, NULL, "device to host, all ranks at once together"},
     {"link.both", SS_KEY_RATE_REAL, AT(link.both_bytes_per_s), NULL, "no limit", 1, ANY_MAX, NULL,
      "both ways at once, one rank alone, the two together"},
+    {"link.to_host_share", SS_KEY_REAL, AT(link.to_host_share), "1", NULL, 1, 100, NULL,
+     "what a copy to the host gets of a rate that is short, where one to the device gets 1"},
     {"link.piece_gap", SS_KEY_TIME, AT(link.piece_gap_ns), "0", NULL, 0, SECOND_NS, NULL,
      "idle time of the link between two pieces"},
 

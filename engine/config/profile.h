@@ -17,6 +17,7 @@ struct ss_profile {
         double to_host_bytes_per_s; /* device to host, one rank alone; and of all */
         double to_host_total_bytes_per_s;
         double both_bytes_per_s; /* both ways at once, one rank alone, together; 0: no limit */
+        double to_host_share;    /* of a rate that is short; a copy to the device has 1 */
         uint64_t piece_gap_ns;   /* between two pieces */
     } link;
     struct {

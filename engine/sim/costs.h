@@ -2,7 +2,8 @@
  *
  * Links: a copy has the rate of its link while it is alone; all copies of the group share the
  * bandwidth of the host's memory max-min fairly, two copies of one rank in one direction share its
- * link, and copies both ways have at most half of what it carries both ways, each. A piece costs
+ * link, and copies both ways share what it carries both ways. Where a rate is short, a copy to the
+ * host has TO_HOST_SHARE of it and one to the device 1. A piece costs
  * its latency beside its bytes. With h copies to the devices and d to the host at rates r, sum(r_h)
  * / total + sum(r_d) / to_host_total is at most 1.
  *
@@ -25,6 +26,7 @@ struct ss_sim_costs {
     double to_host_bytes_per_s;       /* device to host: spills and drops that copy back */
     double to_host_total_bytes_per_s; /* 0: no limit */
     double both_bytes_per_s;          /* both ways at once, one rank alone; 0: no limit */
+    double to_host_share;             /* of what is short, a copy to the device having 1; 0: 1 */
     uint64_t piece_bytes, piece_latency_ns;
 
     const struct ss_sim_model *models; /* by model; null: chunk_ns and row_ns say it of all */

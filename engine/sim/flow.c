@@ -82,6 +82,12 @@ void ss_sim_flow_over(struct ss_sim_group *group, const struct ss_sim_event *eve
         group->flows_changed = true;
 }
 
+/* Of what is short, where a copy to the device has 1. */
+static double share_of(const struct ss_sim_costs *costs, enum ss_sim_flow_kind kind)
+{
+    return kind == SS_SIM_FLOW_UNLOAD && costs->to_host_share > 0 ? costs->to_host_share : 1;
+}
+
 /* The rate that a rank's link leaves the flow, were the host's memory without limit. */
 static double limit_of(const struct ss_sim_costs *costs, const struct ss_sim_rank *rank,
                        enum ss_sim_flow_kind kind)
@@ -90,9 +96,13 @@ static double limit_of(const struct ss_sim_costs *costs, const struct ss_sim_ran
     bool load = flows[SS_SIM_FLOW_LOAD].active, restore = flows[SS_SIM_FLOW_RESTORE].active;
     bool out = kind == SS_SIM_FLOW_UNLOAD;
     double limit = out ? costs->to_host_bytes_per_s : costs->link_bytes_per_s;
-    if (costs->both_bytes_per_s > 0 && flows[SS_SIM_FLOW_UNLOAD].active && (load || restore) &&
-        limit > costs->both_bytes_per_s / 2)
-        limit = costs->both_bytes_per_s / 2;
+    if (costs->both_bytes_per_s > 0 && flows[SS_SIM_FLOW_UNLOAD].active && (load || restore)) {
+        double share = share_of(costs, SS_SIM_FLOW_UNLOAD);
+        double to_host = costs->both_bytes_per_s * share / (1 + share);
+        to_host = to_host < costs->to_host_bytes_per_s ? to_host : costs->to_host_bytes_per_s;
+        double most = out ? to_host : costs->both_bytes_per_s - to_host;
+        limit = limit < most ? limit : most;
+    }
     return limit * rank->tenths / 10.0 / (!out && load && restore ? 2 : 1);
 }
 
@@ -104,8 +114,8 @@ static double weight_of(const struct ss_sim_costs *costs, enum ss_sim_flow_kind 
     return total > 0 ? 1 / total : 0;
 }
 
-/* The rate that is all that those who could use more get (progressive filling: Bertsekas and
- * Gallager, Data Networks, section 6.5.2). */
+/* The rate, of a share of 1, that is all that those who could use more get (progressive filling:
+ * Bertsekas and Gallager, Data Networks, section 6.5.2). */
 static double fair_rate(struct ss_sim_group *group, uint32_t count)
 {
     double left = 1, level = INFINITY, *limits = group->flow_limits;
@@ -139,8 +149,9 @@ void ss_sim_flow_share(struct ss_sim_group *group)
         flow->shares = flow->active;
         if (!flow->active)
             continue;
-        group->flow_limits[count] = limit_of(costs, rank, kind);
-        group->flow_weights[count++] = weight_of(costs, kind);
+        double share = share_of(costs, kind);
+        group->flow_limits[count] = limit_of(costs, rank, kind) / share;
+        group->flow_weights[count++] = weight_of(costs, kind) * share;
     }
     double level = fair_rate(group, count);
     for (uint32_t i = 0; i < places; i++) {
@@ -149,7 +160,8 @@ void ss_sim_flow_share(struct ss_sim_group *group)
         struct ss_sim_flow *flow = &rank->flows[kind];
         if (!flow->active)
             continue;
-        double limit = limit_of(costs, rank, kind), rate = limit < level ? limit : level;
+        double limit = limit_of(costs, rank, kind), rate = level * share_of(costs, kind);
+        rate = limit < rate ? limit : rate;
         if (rate == flow->rate && flow->ns_per_byte > 0)
             continue;
         count_left(group, flow);

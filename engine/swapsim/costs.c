@@ -13,6 +13,7 @@ static struct ss_sim_costs machine_costs(const struct ss_catalog *catalog)
         .to_host_bytes_per_s = profile->link.to_host_bytes_per_s,
         .to_host_total_bytes_per_s = profile->link.to_host_total_bytes_per_s,
         .both_bytes_per_s = profile->link.both_bytes_per_s,
+        .to_host_share = profile->link.to_host_share,
         .piece_bytes = catalog->config->device.piece_bytes,
         .piece_latency_ns = profile->link.piece_gap_ns,
         /* A page that moves is read and written. */

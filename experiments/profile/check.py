@@ -35,6 +35,7 @@ TRUTH = {
     "link.to_host": (0.5e9, 0.05),
     "link.to_host_total": (2e9, 0.05),
     "link.both": (1e9, 0.05),
+    "link.to_host_share": (1.0, 0.05),
     "link.piece_gap": (100e-6, 0.2),
     "compute.memory_bandwidth": (24e9, 0.05),
     "compute.context_bandwidth": (48e9, 0.15),

@@ -71,8 +71,8 @@ def fit_link(rows: Rows) -> Figures:
     """Alone: a copy takes a gap, and its bytes at the link's rate (of copies up to four pieces: of
     larger ones there are few in a run, and the last one's end weighs). All together: the rate that
     is left when the gap is taken away. The totals say what the host's memory gives, of which copies
-    both ways take their shares together; where it was the links that set them, what went both ways
-    at once says how much more the memory has. One link both ways at once is a figure of its own."""
+    both ways take their shares together; where it was the links that set them, what each way has while
+    copies go on the other way says how much more the memory has. The same says which way gets more."""
     most_bytes = 4 * rows[-1]["copy_bytes"]
     alone = [
         row
@@ -85,12 +85,18 @@ def fit_link(rows: Rows) -> Figures:
 
     def rate(direction: str, ranks: int) -> float:
         of = [row for row in rows if row["direction"] == direction and row["ranks"] == ranks][-1]
-        ways = 2 if direction == "both" else 1  # of which each has its gap, at the same time
-        return float(ways * of["copy_bytes"] * ranks / (ways * seconds_of(of) - gap))
+        return float(of["copy_bytes"] * ranks / (seconds_of(of) - gap))
 
     each = {"to_device": 1 / slope, "to_host": rate("to_host", 1)}
     total = {direction: rate(direction, most) for direction in each}
-    share = sum(rate("both", most) / 2 / of for of in total.values())
+
+    def rates_beside(ranks: int) -> dict[str, float]:
+        if any(row["direction"] == "to_host_beside" for row in rows):
+            return {direction: rate(direction + "_beside", ranks) for direction in each}
+        return dict.fromkeys(each, rate("both", ranks) / 2)  # as was measured at first
+
+    beside = {ranks: rates_beside(ranks) for ranks in (1, most)}
+    share = sum(beside[most][direction] / of for direction, of in total.items())
     for direction, of in total.items():
         if of > LINK_BOUND * most * each[direction]:
             total[direction] *= max(1.0, share)
@@ -99,7 +105,8 @@ def fit_link(rows: Rows) -> Figures:
         "link.total": total["to_device"],
         "link.to_host": each["to_host"],
         "link.to_host_total": total["to_host"],
-        "link.both": rate("both", 1),
+        "link.both": sum(beside[1].values()),
+        "link.to_host_share": max(1.0, beside[most]["to_host"] / beside[most]["to_device"]),
         "link.piece_gap": gap,
     }
 

@@ -37,6 +37,8 @@ def parse() -> argparse.Namespace:
 def quantity(key: str, value: float) -> str:
     """VALUE as the profile has it."""
     name = key.rpartition(".")[2]
+    if name == "to_host_share":
+        return f"{value:.3g}"
     if name == "flops":
         return f"{value / 1e9:.6g}GFLOP/s"
     if name in ("alone", "total", "to_host", "to_host_total", "both") or name.endswith("bandwidth"):

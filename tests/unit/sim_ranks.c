@@ -70,11 +70,10 @@ Test(sim_ranks, what_a_slow_link_leaves_is_for_the_others)
         comes(SS_REPORT_CHUNKS, load, rank, others_ns, 1);
 }
 
-Test(sim_ranks, one_link_carries_less_both_ways)
+/* Model 0 goes back to the host while model 1 comes; when each is through, from END on. */
+static void exchange(uint64_t back_ns, uint64_t load_ns)
 {
     const struct ss_placement chunks[] = {{.chunk = 0}, {.chunk = 1, .page = BENCH_PAGES}};
-    bench_set(&bench, 1, 1);
-    bench.options.costs.both_bytes_per_s = 80e9;
     bench_open(&bench);
     load_all();
     uint64_t drop = bench_send(&bench, (struct ss_entry){.kind = SS_ENTRY_DROP,
@@ -83,8 +82,33 @@ Test(sim_ranks, one_link_carries_less_both_ways)
                                                          .placement_count = 2});
     uint64_t load = bench_load(&bench, 1, SS_ENTRY_LANE_DEMAND);
     bench_run_until(&bench, 2 * END);
-    comes(SS_REPORT_DONE, drop, 0, END + 3200000, 2);
-    comes(SS_REPORT_LOAD_ENDED, load, 0, END + 3200000, 2);
+    comes(SS_REPORT_DONE, drop, 0, END + back_ns, 2);
+    comes(SS_REPORT_LOAD_ENDED, load, 0, END + load_ns, 2);
+}
+
+Test(sim_ranks, one_link_carries_less_both_ways)
+{
+    bench_set(&bench, 1, 1);
+    bench.options.costs.both_bytes_per_s = 80e9;
+    exchange(3200000, 3200000);
+}
+
+Test(sim_ranks, copies_to_the_host_have_their_share_of_a_link)
+{
+    bench_set(&bench, 1, 1);
+    bench.options.costs.both_bytes_per_s = 60e9;
+    bench.options.costs.to_host_share = 2;
+    /* 40 and 20 GB/s; then the load's other half alone. */
+    exchange(3200000, 3200000 + 1280000);
+}
+
+Test(sim_ranks, copies_to_the_host_have_their_share_of_the_hosts_memory)
+{
+    bench_set(&bench, 1, 1);
+    bench.options.costs.link_total_bytes_per_s = 60e9;
+    bench.options.costs.to_host_total_bytes_per_s = 60e9;
+    bench.options.costs.to_host_share = 2;
+    exchange(3200000, 3200000 + 1280000);
 }
 
 Test(sim_ranks, a_link_speeds_up_when_others_end)
