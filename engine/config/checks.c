@@ -13,6 +13,8 @@
 #define MI ((size_t)1 << 20)
 #define GI ((size_t)1 << 30)
 
+#define SLOTS_DEFAULT_MAX 1024
+
 static const struct ss_seen *seen(const struct ss_reading *r, const char *path)
 {
     int index = ss_key_find(r->schema, path);
@@ -72,6 +74,10 @@ void ss_fill_defaults(struct ss_reading *r)
         config->device.graphs = cuda;
     if (!is_set(r, "deterministic"))
         config->deterministic = !cuda;
+    if (config->limits.slots_max == 0)
+        config->limits.slots_max = config->limits.requests_max < SLOTS_DEFAULT_MAX
+                                       ? config->limits.requests_max
+                                       : SLOTS_DEFAULT_MAX;
     if (config->limits.batch_max == 0) {
         config->limits.batch_max = 32;
         if (config->limits.batch_max > config->limits.slots_max)

@@ -79,9 +79,10 @@ static const struct ss_key keys[] = {
      "requests accepted and not yet answered; more are refused (`overloaded`)"},
     {"limits.queue_per_model", SS_KEY_U32, AT(limits.queue_max_per_model), "0", NULL, 0, 1000000,
      NULL, "of these, waiting for one model, not yet begun; 0: as `limits.requests`"},
-    {"limits.slots", SS_KEY_U32, AT(limits.slots_max), "64", NULL, 1, SS_NO_SLOT - 1, NULL,
-     "sequences that may have state on the ranks at once; with fewer than `limits.requests` a "
-     "request may wait long for one"},
+    {"limits.slots", SS_KEY_U32, AT(limits.slots_max), NULL, "`limits.requests`, 1024 at most", 1,
+     SS_NO_SLOT - 1, NULL,
+     "sequences that may have state on the ranks at once, 4 bytes for each token of the longest "
+     "context apiece; with fewer than `limits.requests` a request may wait long for one"},
     {"limits.batch", SS_KEY_U32, AT(limits.batch_max), NULL,
      "32, or `limits.slots` or `limits.step_tokens` if less", 1, SS_NO_SLOT - 1, NULL,
      "sequences in one step of a model"},

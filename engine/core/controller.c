@@ -7,6 +7,7 @@
 #include "engine/core/loading.h"
 #include "engine/core/operation.h"
 #include "engine/core/overdue.h"
+#include "engine/core/sequence.h"
 #include "engine/core/watch.h"
 
 #include "engine/base/clock.h"
@@ -83,6 +84,7 @@ static void decide(struct ss_controller *controller)
         do {
             if (controller->lost)
                 break;
+            ss_sequence_name_next(controller);
             ss_overdue_decide(controller);
             ss_loading_decide(controller);
         } while (ss_batching_decide(controller) && !controller->outbox.cut);

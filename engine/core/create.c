@@ -188,8 +188,6 @@ static enum ss_status make_sequences(struct ss_controller *controller)
     /* A closing sequence is answered but still has its place. */
     uint32_t count = controller->sequence_count = limits->requests_max + limits->slots_max;
     size_t table = (size_t)limits->slots_max * (size_t)controller->pp * controller->blocks_max;
-    for (int class = 0; class < SS_CLASSES; class ++)
-        controller->first_slotless[class] = controller->last_slotless[class] = SS_NONE;
     enum ss_status status =
         take(controller, &controller->sequences, count, sizeof *controller->sequences, "sequences");
     if (status == SS_OK)
@@ -217,6 +215,7 @@ static enum ss_status make_sequences(struct ss_controller *controller)
         controller->free_slots[i] = (uint16_t)(limits->slots_max - 1 - i);
     }
     controller->free_slot_count = limits->slots_max;
+    controller->slot_next = SS_NONE;
     return SS_OK;
 }
 

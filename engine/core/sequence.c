@@ -57,28 +57,6 @@ static void unlink_from(struct ss_controller *controller, struct ss_list *list, 
     list->count--;
 }
 
-static void wait_for_slot(struct ss_controller *controller, uint32_t index)
-{
-    struct ss_sequence *sequences = controller->sequences;
-    uint8_t class = sequences[index].class;
-    uint32_t before = controller->last_slotless[class];
-    sequences[index].earlier = before;
-    sequences[index].later = SS_NONE;
-    *(before == SS_NONE ? &controller->first_slotless[class] : &sequences[before].later) = index;
-    controller->last_slotless[class] = index;
-    controller->slotless_count++;
-}
-
-static void stop_waiting_for_slot(struct ss_controller *controller, uint32_t index)
-{
-    struct ss_sequence *sequences = controller->sequences;
-    uint8_t class = sequences[index].class;
-    uint32_t before = sequences[index].earlier, after = sequences[index].later;
-    *(before == SS_NONE ? &controller->first_slotless[class] : &sequences[before].later) = after;
-    *(after == SS_NONE ? &controller->last_slotless[class] : &sequences[after].earlier) = before;
-    controller->slotless_count--;
-}
-
 uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint16_t model,
                          enum ss_class class)
 {
@@ -100,7 +78,7 @@ uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint
     ss_sequence_set(controller, index, SS_SEQUENCE_QUEUED);
     append(controller, &controller->models[model].queue[class], index);
     controller->models[model].queued++;
-    wait_for_slot(controller, index);
+    controller->slotless_count++;
     ss_handle_map_add(&controller->handles, handle, index);
     ss_model_note_work(controller, model);
     ss_overdue_note(controller, model);
@@ -123,7 +101,7 @@ void ss_sequence_retire(struct ss_controller *controller, uint32_t index)
     if (sequence->state == SS_SEQUENCE_QUEUED) {
         unlink_from(controller, &model->queue[sequence->class], index);
         model->queued--;
-        stop_waiting_for_slot(controller, index);
+        controller->slotless_count--;
         free_place(controller, index);
     } else {
         unlink_from(controller, &model->live[sequence->class], index);
@@ -144,17 +122,37 @@ void ss_sequence_close(struct ss_controller *controller, uint32_t index)
     free_place(controller, index);
 }
 
+void ss_sequence_name_next(struct ss_controller *controller)
+{
+    const uint64_t behind = UINT64_C(1) << (SS_LEVEL_SHIFT - 1);
+    uint64_t first = UINT64_MAX;
+    controller->slot_next = SS_NONE;
+    if (controller->free_slot_count != 1)
+        return;
+    for (uint32_t i = controller->first_active; i != SS_NONE;
+         i = controller->models[i].active_next) {
+        const struct ss_model *model = &controller->models[i];
+        if (model->queued == 0)
+            continue;
+        uint32_t index = ss_model_first_queued(controller, model);
+        uint64_t order = ss_precedence_of(controller, index);
+        if (model->running > 0) {
+            uint64_t level = ss_level_of(order);
+            /* Its turn makes it no more urgent than others that are overdue. */
+            level = level < SS_LEVEL_OVERDUE ? SS_LEVEL_OVERDUE : level;
+            order = ss_precedence_at(level, controller->sequences[index].order) + behind;
+        }
+        if (order >= first)
+            continue;
+        first = order;
+        controller->slot_next = index;
+    }
+}
+
 bool ss_sequence_may_open(const struct ss_controller *controller, uint32_t index)
 {
-    if (controller->free_slot_count != 1)
-        return controller->free_slot_count > 1;
-    uint64_t own = ss_precedence_of(controller, index);
-    for (int class = 0; class < SS_CLASSES; class ++) {
-        uint32_t other = controller->first_slotless[class];
-        if (other != SS_NONE && ss_precedence_of(controller, other) < own)
-            return false;
-    }
-    return true;
+    return controller->free_slot_count > 1 ||
+           (controller->free_slot_count == 1 && controller->slot_next == index);
 }
 
 void ss_sequence_open(struct ss_controller *controller, uint32_t index)
@@ -164,7 +162,7 @@ void ss_sequence_open(struct ss_controller *controller, uint32_t index)
     SS_ASSERT(model->queue[sequence->class].first == index);
     SS_ASSERT(sequence->slot == controller->free_slots[controller->free_slot_count - 1]);
     unlink_from(controller, &model->queue[sequence->class], index);
-    stop_waiting_for_slot(controller, index);
+    controller->slotless_count--;
     append(controller, &model->live[sequence->class], index);
     model->queued--;
     model->running++;
@@ -172,4 +170,5 @@ void ss_sequence_open(struct ss_controller *controller, uint32_t index)
     controller->free_slot_count--;
     controller->slot_owner[sequence->slot] = index;
     ss_sequence_set(controller, index, SS_SEQUENCE_RUNNING);
+    ss_sequence_name_next(controller);
 }

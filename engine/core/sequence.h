@@ -10,8 +10,7 @@ bool ss_sequence_may_become(enum ss_sequence_state from, enum ss_sequence_state 
 void ss_sequence_set(struct ss_controller *controller, uint32_t index,
                      enum ss_sequence_state state);
 
-/* A free place, QUEUED at the end of MODEL's queue of its class and of those that wait for a slot.
- */
+/* A free place, QUEUED at the end of MODEL's queue of its class. */
 uint32_t ss_sequence_add(struct ss_controller *controller, uint64_t handle, uint16_t model,
                          enum ss_class class);
 
@@ -22,8 +21,14 @@ void ss_sequence_retire(struct ss_controller *controller, uint32_t index);
 /* A CLOSING sequence whose pages nobody uses any more: gives back blocks, spill area and slot. */
 void ss_sequence_close(struct ss_controller *controller, uint32_t index);
 
-/* A queued sequence may take a slot. The last free one is kept for the first of all that wait, so
- * that resident models cannot starve a model that is still to be loaded. */
+/* Names the one that the last free slot is kept for, where there is one left: the first of all that
+ * wait, but within a level (precedence.h; turns count as overdue) those of models that have no slot
+ * before others. So no model can hold all slots, and resident ones cannot starve one that is still
+ * to be loaded. To be called before decisions. O(models that have requests) where one slot is free,
+ * else O(1). */
+void ss_sequence_name_next(struct ss_controller *controller);
+
+/* A queued sequence, the first of its model, may take a slot: two are free, or it was named. */
 bool ss_sequence_may_open(const struct ss_controller *controller, uint32_t index);
 
 /* The first of its model's queue and class becomes RUNNING, in the slot that is next to be given

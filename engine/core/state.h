@@ -55,7 +55,6 @@ struct ss_sequence {
     uint32_t blocks;                   /* of KV, in its table: [0, blocks) have pages */
     uint32_t spill_block, spill_count; /* its part of the spill area; SS_NONE: none */
     uint32_t next, previous;           /* in its model's queue or live list; free list by next */
-    uint32_t later, earlier;           /* among all of its class that wait for a slot */
     bool in_batch;                     /* in the batch under construction: it makes no room now */
 };
 
@@ -191,8 +190,8 @@ struct ss_controller {
     uint32_t accepted_now; /* accepted and unanswered */
     struct ss_handle_map handles;
     struct ss_deadlines deadlines;
-    uint32_t first_slotless[SS_CLASSES], last_slotless[SS_CLASSES];
-    uint32_t slotless_count;
+    uint32_t slotless_count; /* that wait for a slot */
+    uint32_t slot_next;      /* whose the last free slot is; SS_NONE: nobody's */
 
     uint32_t *slot_owner; /* sequence, or SS_NONE */
     uint16_t *free_slots; /* a stack */

@@ -93,10 +93,10 @@ static double loads_ns(const struct terms *terms)
     return controller->limits.loads_in_flight * (longest + (double)terms->rates.talk_ns);
 }
 
-/* G: what all the steps take at most after which as many requests have ended as stand in line for a
- * slot before a new one, and one more. A turn brings a request with a slot on, by its opening or by
- * a token; and there are no more of these steps than those that have slots, or get one meanwhile,
- * can take. */
+/* G: as many requests as stand in line for a slot, and this one, each wait at most until those of
+ * its own model that have slots have ended, as others go before it till then, and until one more
+ * has. A round of turns brings each model that holds slots on by a step, and no sequence takes more
+ * of them than its context has tokens, and one. */
 static double slots_ns(const struct terms *terms, double round_ns)
 {
     const struct ss_controller *controller = terms->controller;
@@ -104,8 +104,9 @@ static double slots_ns(const struct terms *terms, double round_ns)
     for (uint32_t i = 0; i < controller->model_count; i++)
         if (controller->models[i].context_max > tokens)
             tokens = controller->models[i].context_max;
-    double requests = (double)controller->limits.slots_max + controller->slotless_count;
-    return requests * (tokens + 1) * (round_ns + (double)controller->limits.overdue_ns);
+    double steps = 2.0 * controller->limits.slots_max * (tokens + 1);
+    return (controller->slotless_count + 1.0) * steps *
+           (round_ns + (double)controller->limits.overdue_ns);
 }
 
 /* A step of the model's turn begins one request at least, once there is room for its slice. */

@@ -3,7 +3,9 @@
  * While a realtime request can take a step (could_step.c), the first batch of a decision begins
  * with a realtime one. Two rules are excuses: the share that realtime requests have had already,
  * and the turns of overdue models. Not judged is what follows a load (it counts for the share) or a
- * drop (it may free pages that the realtime request did not find) in the same decision. */
+ * drop or a forgotten sequence (whose pages the realtime request did not find) in the same
+ * decision.
+ */
 #include "engine/core/overdue.h"
 #include "tests/sim/run_internal.h"
 
@@ -34,9 +36,10 @@ void promise_overtaking(void)
 {
     const struct ss_controller *controller = ss_sim_group_controller(run.group);
     uint64_t sent = run.entries_seen;
-    bool excused = run.overtaking_excused || controller->drop_count != run.drops_seen;
+    uint64_t freed = controller->drop_count + controller->recomputed;
+    bool excused = run.overtaking_excused || freed != run.freed_seen;
     run.entries_seen = controller->outbox.number;
-    run.drops_seen = controller->drop_count;
+    run.freed_seen = freed;
     run.overtaking_excused = is_excused(controller);
     if (controller->outbox.number == sent || excused || run.overtaking_excused)
         return;

@@ -74,7 +74,7 @@ static void draw_pools(struct scenario *scenario)
 static void draw_group(struct scenario *scenario)
 {
     struct ss_controller_options *options = &scenario->options.controller;
-    static const uint32_t slots[] = {1, 2, 4, 16, 40}, rows[] = {3, 8, 16, 64},
+    static const uint32_t slots[] = {1, 2, 4, 16, 40, 0}, rows[] = {3, 8, 16, 64},
                           bts[] = {1, 4, 8, 16}, spills[] = {0, 6, 1000};
     static const uint64_t stalls[] = {0, 100000, 10000000};
     options->tp = (int)between(scenario, 1, 2);
@@ -86,12 +86,14 @@ static void draw_group(struct scenario *scenario)
     options->limits = (struct ss_controller_limits){
         .requests_max = one_in(scenario, 4) ? (uint32_t)between(scenario, 1, 20)
                                             : (uint32_t)between(scenario, 20, 150),
-        .slots_max = slots[draw(scenario, 5)],
+        .slots_max = slots[draw(scenario, 6)],
         .step_tokens_max = rows[draw(scenario, 4)],
         .batches_in_flight = (uint32_t)between(scenario, 1, (uint64_t)options->pp + 2),
         .loads_in_flight = (uint32_t)between(scenario, 1, 3),
         .queue_max_per_model = one_in(scenario, 4) ? (uint32_t)between(scenario, 1, 20) : 0,
     };
+    if (options->limits.slots_max == 0) /* as servers have it that are not told otherwise */
+        options->limits.slots_max = options->limits.requests_max;
     options->spill_blocks = spills[draw(scenario, 3)];
     options->stall_max_ns = stalls[draw(scenario, 3)];
     options->emulate.copy_back = one_in(scenario, 6);

@@ -318,6 +318,17 @@ Test(core_room, scattered_pages_are_joined_for_a_load)
     cr_assert_lt(move->number, load->number);
 }
 
+/* The number of the batch in which the request got its slot. */
+static uint64_t opened_at(uint64_t request)
+{
+    for (uint32_t i = 0; i < log_count; i++)
+        for (uint32_t j = 0; j < log_entries[i].count; j++)
+            if (log_entries[i].sequences[j].request == request)
+                return log_entries[i].number;
+    cr_assert(false, "request %lu never ran", request);
+    return 0;
+}
+
 Test(core_room, the_last_slot_is_kept_for_the_oldest_that_waits)
 {
     options.limits.slots_max = 2;
@@ -339,6 +350,41 @@ Test(core_room, the_last_slot_is_kept_for_the_oldest_that_waits)
     end_load(load);
     end_batch(logged(SS_ENTRY_BATCH)->number, SS_ENDING_NONE, 1, slot);
     cr_assert_eq(sent(SS_ENTRY_BATCH, 0)->sequences[0].request, 2);
+}
+
+/* Three requests of A, of which two have the slots, then one of B. */
+static void hold_all_slots(void)
+{
+    options.limits.slots_max = 2;
+    open_controller();
+    warm(0, 1);
+    warm(1, 2);
+    arrive(10, 0, 2, 6);
+    arrive(11, 0, 2, 9);
+    for (uint32_t i = 0; i < log_count && view().running < 2; i++)
+        if (!log_entries[i].answered)
+            answer(&log_entries[i]);
+    cr_assert_eq(view().running, 2);
+    arrive(12, 0, 2, 9);
+    now_ns += 10;
+    arrive(14, 1, 2, 1);
+}
+
+Test(core_room, a_model_without_a_slot_has_the_next_one)
+{
+    hold_all_slots();
+    answer_all();
+    cr_assert_lt(opened_at(14), opened_at(12));
+}
+
+Test(core_room, a_turn_leaves_a_model_without_a_slot_the_next_one)
+{
+    options.limits.overdue_ns = 1000;
+    options.limits.quantum_ns = SS_NS_PER_S;
+    hold_all_slots();
+    now_ns += 2000; /* all are overdue; it is A's turn */
+    answer_all();
+    cr_assert_lt(opened_at(14), opened_at(12));
 }
 
 Test(core_room, operators_load_and_drop)
