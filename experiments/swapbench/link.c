@@ -64,8 +64,8 @@ static const struct way ways[WAYS] = {
     [TO_DEVICE] = {"to_device", 1, 0, true, false},
     [TO_HOST] = {"to_host", 0, 1, false, true},
     [BOTH] = {"both", 1, 1, true, true},
-    [TO_DEVICE_BESIDE] = {"to_device_beside", 1, 3, true, false},
-    [TO_HOST_BESIDE] = {"to_host_beside", 3, 1, false, true},
+    [TO_DEVICE_BESIDE] = {"to_device_beside", 1, 2, true, false},
+    [TO_HOST_BESIDE] = {"to_host_beside", 2, 1, false, true},
 };
 
 static enum ss_status queue(struct bed *bed, size_t bytes, size_t total, const struct way *way)
