@@ -15,7 +15,7 @@
 #include "engine/base/status.h"
 #include "engine/config/schema.h"
 
-#define SS_MODELS_MAX      65535 /* entries name a model with 16 bits */
+#define SS_MODELS_MAX      65534 /* entries name a model with 16 bits, and 65535 is none */
 #define SS_ENDPOINTS_MAX   8
 #define SS_CLIENT_KEYS_MAX 64
 

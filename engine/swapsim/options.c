@@ -152,7 +152,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         argp_error(state, "%s is not an option", text);
         return 0;
     case ARGP_KEY_END:
-        if (!given->config || !given->workload == !given->arrivals)
+        if (given->workload && given->arrivals)
+            argp_error(state, "--workload %s and --arrivals %s: expected one of them",
+                       given->workload, given->arrivals);
+        if (!given->config || (!given->workload && !given->arrivals))
             argp_error(state, "--config FILE and one of --workload FILE and --arrivals FILE are "
                               "required");
         return 0;

@@ -113,7 +113,7 @@ status=0
 [ "$status" -eq 3 ] || { echo "a digest nowhere: status $status"; exit 1; }
 
 refused "one of --workload FILE and --arrivals FILE are required" --config configs/simulate.yaml
-refused "one of --workload FILE and --arrivals FILE are required" \
+refused "expected one of them" \
   --config configs/simulate.yaml --workload $mixed --arrivals "$out/arrivals.csv"
 refused "--duration: found 1e400, expected a number from" --duration 1e400
 refused "$out/none.yaml: cannot open it" --config "$out/none.yaml" --workload "$out/nowhere.yaml"

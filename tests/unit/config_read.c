@@ -342,8 +342,8 @@ Test(config_read, counts)
     refuse("device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, synthetic: opt-125m, count: 0}\n",
            "t.yaml:3:41: models[0].count: found \"0\", expected an integer from 1 to");
     refuse("device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, synthetic: opt-125m, count: "
-           "65535}\n- {name: b, synthetic: opt-125m}\n",
-           "t.yaml:4:3: models[1].count: found 65536 models up to here, expected 65535");
+           "65534}\n- {name: b, synthetic: opt-125m}\n",
+           "t.yaml:4:3: models[1].count: found 65535 models up to here, expected 65534");
     refuse("device: {kind: cpu, pool: 8MiB}\nmodels:\n- {name: a, path: ., count: 2}\n",
            "t.yaml:3:29: models[0].count: found without synthetic");
 }
