@@ -234,7 +234,6 @@ void ss_model_view(const struct ss_controller *controller, uint16_t index,
     /* Field by field, and of the stages only those there are: this is asked for every model that
      * waits, and clearing it all would take as long again. */
     view->model = index;
-    view->pinned = model->pinned;
     view->stuck = model->flights == 0 && (parted || model->stuck);
     view->spare = false;
     view->oldest_order = precedence_by(controller, model, head);
@@ -244,13 +243,10 @@ void ss_model_view(const struct ss_controller *controller, uint16_t index,
     view->loaded_ns = model->loaded_ns;
     view->load_ns = model->load_ns;
     view->batches_of_stay = model->batches_of_stay;
-    view->batches_in_flight = model->flights;
     for (int stage = 0; stage < controller->pp; stage++) {
         view->missing_pages[stage] = model->pages_in[stage][SS_CHUNK_ABSENT];
         view->resident_pages[stage] = model->pages_in[stage][SS_CHUNK_RESIDENT];
     }
-    view->queued = model->queued;
-    view->running = model->running;
     view->weight = weight_of(model);
     view->hidden_ns = ss_step_cost_ns(&model->cost[0], 1, 0);
     view->arrivals = &model->arrivals;

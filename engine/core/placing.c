@@ -124,6 +124,15 @@ static struct ss_load *free_load(struct ss_controller *controller, uint16_t mode
     return load;
 }
 
+/* What is missing of the model keeps the links busy for so long. */
+static uint64_t link_ns_of(const struct ss_controller *controller, const struct ss_model *model)
+{
+    double byte_ns = 0, stages = controller->pp;
+    for (int stage = 0; stage < controller->pp; stage++)
+        byte_ns += controller->byte_ns[stage] / stages;
+    return (uint64_t)((double)model->bytes_in[SS_CHUNK_ABSENT] / stages * byte_ns);
+}
+
 bool ss_placing_start_load(struct ss_controller *controller, uint16_t index, const uint32_t *end)
 {
     struct ss_model *model = &controller->models[index];
@@ -138,11 +147,9 @@ bool ss_placing_start_load(struct ss_controller *controller, uint16_t index, con
             unplace(controller, index, stage, end[stage]);
         return false;
     }
-    uint64_t missing = model->bytes_in[SS_CHUNK_ABSENT], bytes_per_s = controller->bytes_per_s[0];
-    if (!guess && bytes_per_s > 0)
+    if (!guess)
         ss_class_share_load(controller, ss_model_precedence(controller, model),
-                            (uint64_t)((double)missing * (double)SS_NS_PER_S /
-                                       ((double)bytes_per_s * controller->pp)));
+                            link_ns_of(controller, model));
     send_load(controller, index, end, free_load(controller, index, guess));
     model->last_used_ns = controller->now_ns;
     model->batches_of_stay = 0;

@@ -33,7 +33,6 @@ struct ss_policy_context {
  * is by age. */
 struct ss_policy_model {
     uint16_t model;
-    bool pinned;
     bool stuck;            /* loaded, with work, and nothing of it can run or is running */
     bool spare;            /* it runs nothing now: all that its requests still need has been sent,
                               or chunks are missing and not on their way */
@@ -44,9 +43,7 @@ struct ss_policy_model {
     uint64_t loaded_ns;    /* when its latest load ended */
     uint64_t load_ns;      /* how long that took */
     uint64_t batches_of_stay; /* completed since it was loaded */
-    uint32_t batches_in_flight;
     uint32_t missing_pages[SS_STAGES_MAX], resident_pages[SS_STAGES_MAX];
-    uint32_t queued, running;
     double weight;      /* of its requests, by class: a normal one counts 1 */
     uint64_t hidden_ns; /* of a load that hides behind the compute of what is there; 0: unknown */
     const struct ss_arrivals *arrivals;
