@@ -259,6 +259,7 @@ static enum ss_status open_device(struct ss_node *node)
     };
     const struct ss_ops_options ops = {
         .kind = config->device.compute,
+        .invariant = config->deterministic,
         .profile = {.memory_bytes_per_s = config->device.profile.memory_bytes_per_s,
                     .flops_per_s = config->device.profile.flops_per_s,
                     .overhead_s = (double)config->device.profile.overhead_ns / 1e9}};

@@ -164,7 +164,8 @@ enum ss_status bed_open(struct bed *bed)
                                              .memory_bytes = (size_t)8 << 30,
                                              .link_bytes_per_s = bed->link_bytes_per_s,
                                              .link_latency_ns = bed->link_latency_ns};
-    const struct ss_ops_options ops = {.kind = bed->operations, .profile = bed->profile};
+    const struct ss_ops_options ops = {
+        .kind = bed->operations, .profile = bed->profile, .invariant = bed->deterministic};
     int rank = bed->link->rank;
     bed->models = bed->models ? bed->models : 1;
     bed->number = 1;

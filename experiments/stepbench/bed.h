@@ -23,6 +23,7 @@ struct bed {
     struct ss_link *link;
     const char *device_kind, *operations, *model;
     double scale;
+    bool deterministic; /* cuda: as in a config */
     int tp, pp;
     uint16_t models; /* so many alike, each with room in the pool; 0 is 1 */
     uint64_t link_bytes_per_s, link_latency_ns; /* cpu: as in a config's device.link */

@@ -31,6 +31,7 @@ static const struct argp_option options[] = {
     {"only", 'n', "PART", 0,
      "ceilings, loads, prefill, decode or returns; more than once for several (default: all)", 0},
     {"trace", 'e', "FILE", 0, "write what every rank did, for Perfetto", 0},
+    {"deterministic", 'x', 0, 0, "cuda: bits that do not depend on the batch", 0},
     {"out", 'o', "FILE", 0, "write the results as JSON", 0},
     {0},
 };
@@ -113,6 +114,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case 'e':
         arguments->trace = text;
+        return 0;
+    case 'x':
+        bed->deterministic = true;
         return 0;
     case 'o':
         arguments->out = text;

@@ -223,6 +223,7 @@ struct ss_ops_profile {
 struct ss_ops_options {
     const char *kind;              /* "real" or "paced" */
     struct ss_ops_profile profile; /* paced only */
+    bool invariant;                /* CUDA: batch_invariant, for a price; others always are */
 };
 
 /* The operations that fit DEVICE; they borrow it. registry.c alone knows which were built. */

@@ -1,14 +1,14 @@
 /* Runs a checkpoint's golden prompts on the stage executor, ranks as threads, and compares.
  *
- *     golden_run MODEL_FOLDER EXPECTED_JSON TP PP [DEVICE [OPERATIONS]]
+ *     golden_run MODEL_FOLDER EXPECTED_JSON TP PP [DEVICE [OPERATIONS [deterministic]]]
  *
  * Each rank takes the same entries: a load, then for each prompt a prefill and decode steps, two
  * under way at a time. Tokens must be equal and logits near: within 1e-4 (relative, Euclidean)
  * where activations are fp32, 5e-3 in fp16, 2e-2 in bf16, where
  * a prompt may part from what is expected at a near tie and is compared no further. Then all
  * prompts run again in one batch with their prompts cut into slices: where the operations are batch
- * invariant, as the CPU's are, the logits must have the same bits. DEVICE is "cpu" by default; on
- * "cuda" each rank takes the GPU of its number. */
+ * invariant, as the CPU's always are, the logits must have the same bits. DEVICE is "cpu" by
+ * default; on "cuda" each rank takes the GPU of its number. */
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -42,6 +42,7 @@ struct run {
     struct ss_checkpoint *checkpoint;
     int tp, pp;
     const char *device, *operations;
+    bool deterministic;        /* asked for */
     enum ss_dtype activations; /* of the operations, and what they promise */
     bool invariant;
     pthread_mutex_t lock;
@@ -322,7 +323,7 @@ static enum ss_status open_rank(struct rank *rank, struct ss_stage_model *model)
     struct run *run = rank->run;
     const struct ss_device_options device = {
         .kind = run->device, .index = rank->link->rank, .memory_bytes = 1u << 30};
-    const struct ss_ops_options ops = {.kind = run->operations};
+    const struct ss_ops_options ops = {.kind = run->operations, .invariant = run->deterministic};
     int stage = rank->link->rank / run->tp;
     enum ss_status status = ss_partition_image(&run->partition, &run->shape, stage,
                                                rank->link->rank % run->tp, &rank->image);
@@ -472,9 +473,9 @@ static int run_all(struct run *run)
 int main(int argc, char **argv)
 {
     struct golden golden;
-    if (argc < 5 || argc > 7) {
-        fprintf(stderr,
-                "usage: golden_run MODEL_FOLDER EXPECTED_JSON TP PP [DEVICE [OPERATIONS]]\n");
+    if (argc < 5 || argc > 8) {
+        fprintf(stderr, "usage: golden_run MODEL_FOLDER EXPECTED_JSON TP PP [DEVICE [OPERATIONS "
+                        "[deterministic]]]\n");
         return 2;
     }
     struct run run = {.golden = &golden,
@@ -482,6 +483,7 @@ int main(int argc, char **argv)
                       .pp = (int)strtol(argv[4], 0, 10),
                       .device = argc > 5 ? argv[5] : "cpu",
                       .operations = argc > 6 ? argv[6] : "real",
+                      .deterministic = argc > 7 && strcmp(argv[7], "deterministic") == 0,
                       .lock = PTHREAD_MUTEX_INITIALIZER};
     if (golden_read(argv[2], &golden) || open_run(&run, argv[1])) {
         fprintf(stderr, "%s\n", ss_status_message());

@@ -171,31 +171,59 @@ struct attention_case {
     uint32_t heads, kv_heads, head_dim, block_tokens;
 };
 
+/* The rows of STEPS, which are those from FIRST on of QKV and OUT. */
+static void attend(struct pair *pair, struct side *s, const struct attention_case *c,
+                   const struct both *pool, const struct steps *steps, const struct both *qkv,
+                   const struct both *out, uint32_t first)
+{
+    int i = index_of(pair, s);
+    struct ss_step step = step_at(steps, i);
+    size_t row = (size_t)c->head_dim * ss_dtype_bytes(s->type);
+    uint64_t layer = 2 * c->block_tokens * c->kv_heads * row;
+    struct ss_kv_layout kv = {.pool = pool->at[i],
+                              .page_bytes = 2 * layer,
+                              .layer_bytes = layer,
+                              .block_tokens = c->block_tokens,
+                              .kv_heads = c->kv_heads,
+                              .head_dim = c->head_dim};
+    MUST(s->table->attention(
+        s->ops, s->stream, &step, &kv, 1, qkv->at[i] + first * (c->heads + 2 * c->kv_heads) * row,
+        c->heads, 1.0f / sqrtf((float)c->head_dim), out->at[i] + first * c->heads * row));
+}
+
+#define PAGES 401u
+
 static void attention_step(struct pair *pair, const struct attention_case *c,
                            const struct both *pool, const uint32_t *counts, const uint32_t *before,
                            uint32_t sequences, const char *what)
 {
-    enum { PAGES = 401 };
     struct steps steps = make_step(pair, sequences, counts, before, c->block_tokens, PAGES);
     size_t width = (size_t)(c->heads + 2 * c->kv_heads) * c->head_dim;
     struct both qkv = put_random(pair, steps.rows * width, 2);
     struct both out = put_poison(pair, (size_t)steps.rows * c->heads * c->head_dim);
-    ON_BOTH(pair, s)
-    {
-        int i = index_of(pair, s);
-        struct ss_step step = step_at(&steps, i);
-        uint64_t layer =
-            (uint64_t)2 * c->block_tokens * c->kv_heads * c->head_dim * ss_dtype_bytes(s->type);
-        struct ss_kv_layout kv = {.pool = pool->at[i],
-                                  .page_bytes = 2 * layer,
-                                  .layer_bytes = layer,
-                                  .block_tokens = c->block_tokens,
-                                  .kv_heads = c->kv_heads,
-                                  .head_dim = c->head_dim};
-        MUST(s->table->attention(s->ops, s->stream, &step, &kv, 1, qkv.at[i], c->heads,
-                                 1.0f / sqrtf((float)c->head_dim), out.at[i]));
-    }
+    ON_BOTH(pair, s) attend(pair, s, c, pool, &steps, &qkv, &out, 0);
     compare(pair, &out, 0, (size_t)steps.rows * c->heads * c->head_dim, what);
+}
+
+/* A prompt whole, beside another sequence, and in slices. */
+static void attention_sliced(struct pair *pair, const struct attention_case *c,
+                             const struct both *pool)
+{
+    static const uint32_t slices[] = {7, 64, 1, 15, 100, 16}, none[2] = {0};
+    uint32_t both[] = {203, 90};
+    struct side *gpu = &pair->sides[GPU];
+    size_t columns = (size_t)c->heads * c->head_dim;
+    struct steps whole = make_step(pair, 2, both, none, c->block_tokens, PAGES);
+    struct both qkv =
+        put_random(pair, whole.rows * (size_t)(c->heads + 2 * c->kv_heads) * c->head_dim, 2);
+    struct both together = put_poison(pair, whole.rows * columns);
+    struct both apart = put_poison(pair, whole.rows * columns);
+    attend(pair, gpu, c, pool, &whole, &qkv, &together, 0);
+    for (uint32_t i = 0, done = 0; i < COUNT(slices); done += slices[i++]) {
+        struct steps slice = make_step(pair, 1, &slices[i], &done, c->block_tokens, PAGES);
+        attend(pair, gpu, c, pool, &slice, &qkv, &apart, done);
+    }
+    compare_bits(pair, &together, 0, &apart, 0, both[0] * columns, "attention, sliced");
 }
 
 static void attention(struct pair *pair)
@@ -211,7 +239,7 @@ static void attention(struct pair *pair)
         uint32_t n = 5, before[5];
         uint32_t longest = 64 * c->block_tokens;
         size_t page = (size_t)4 * c->block_tokens * c->kv_heads * c->head_dim;
-        struct both pool = put_poison(pair, 401 * page);
+        struct both pool = put_poison(pair, PAGES * page);
         uint32_t counts[5];
         for (uint32_t k = 0; k < n; k++)
             counts[k] = prefill[k] < longest / 2 ? prefill[k] : longest / 2;
@@ -225,6 +253,8 @@ static void attention(struct pair *pair)
         attention_step(pair, c, &pool, far, none, n, "attention, long prefill");
         attention_step(pair, c, &pool, decode, far, n, "attention, long context");
         attention_step(pair, c, &pool, few, far, n, "attention, a few after a long context");
+        if (pair->invariant)
+            attention_sliced(pair, c, &pool);
     }
     pair_end(pair, "attention");
 }
@@ -329,7 +359,7 @@ int main(int count, char **arguments)
     static const char *const kinds[] = {"real", "real-bf16"};
     for (size_t i = 0; i < COUNT(kinds); i++) {
         struct pair pair;
-        pair_open(&pair, kinds[i]);
+        pair_open(&pair, kinds[i], false);
         if (!brief)
             linear(&pair);
         parity_dense(&pair);
@@ -339,6 +369,12 @@ int main(int count, char **arguments)
         attention(&pair);
         tokens(&pair);
         sample(&pair);
+        failed += pair_close(&pair);
+        if (brief)
+            continue;
+        pair_open(&pair, kinds[i], true);
+        parity_dense(&pair);
+        attention(&pair);
         failed += pair_close(&pair);
     }
     printf("%d failed\n", failed);

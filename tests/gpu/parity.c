@@ -9,10 +9,10 @@
 #define LONG_NS      60000000000ull
 #define GUARD_BYTES  256u /* between blocks */
 
-static void open_side(struct side *side, const char *device, const char *kind)
+static void open_side(struct side *side, const char *device, const char *kind, bool invariant)
 {
     const struct ss_device_options options = {.kind = device, .memory_bytes = MEMORY_BYTES * 2};
-    const struct ss_ops_options ops = {.kind = kind};
+    const struct ss_ops_options ops = {.kind = kind, .invariant = invariant};
     MUST(ss_device_create(&options, &side->device));
     MUST(ss_ops_create(side->device, &ops, &side->ops));
     MUST(side->device->ops->stream_create(side->device, SS_STREAM_COMPUTE, &side->stream));
@@ -22,14 +22,15 @@ static void open_side(struct side *side, const char *device, const char *kind)
     side->type = side->table->activation_dtype;
 }
 
-void pair_open(struct pair *pair, const char *kind)
+void pair_open(struct pair *pair, const char *kind, bool invariant)
 {
     memset(pair, 0, sizeof *pair);
-    open_side(&pair->sides[CPU], "cpu", "real");
-    open_side(&pair->sides[GPU], "cuda", kind);
+    open_side(&pair->sides[CPU], "cpu", "real", false);
+    open_side(&pair->sides[GPU], "cuda", kind, invariant);
+    pair->invariant = invariant;
     pair->tolerance = pair->sides[GPU].type == SS_F16 ? 1e-3 : 8e-3;
-    printf("%s, %s, relative distance at most %g\n", pair->sides[GPU].device->description,
-           ss_dtype_name(pair->sides[GPU].type), pair->tolerance);
+    printf("%s, %s%s, relative distance at most %g\n", pair->sides[GPU].device->description,
+           ss_dtype_name(pair->sides[GPU].type), invariant ? ", invariant" : "", pair->tolerance);
 }
 
 int pair_close(struct pair *pair)

@@ -32,6 +32,7 @@ struct pair {
     uint64_t seed;
     double worst;
     int compared, failed; /* failed: since pair_open() */
+    bool invariant;       /* the CUDA instance */
 };
 
 /* A block of memory on both sides. */
@@ -48,8 +49,8 @@ static inline int index_of(const struct pair *pair, const struct side *side)
     return (int)(side - pair->sides);
 }
 
-/* KIND: of the CUDA operations. */
-void pair_open(struct pair *pair, const char *kind);
+/* KIND and INVARIANT: of the CUDA operations. */
+void pair_open(struct pair *pair, const char *kind, bool invariant);
 /* Returns how many comparisons failed. */
 int pair_close(struct pair *pair);
 /* Frees all blocks, and prints what CASE compared. */

@@ -31,10 +31,14 @@ extern "C" enum ss_status ss_cuda_attention(struct ss_ops *ops, struct ss_stream
                        kv->head_dim, SS_CUDA_HEAD_DIM_MAX);
     if (step->rows == 0)
         return SS_OK;
+    bool invariant = ((struct ss_cuda_ops *)ops)->invariant;
     uint32_t longest = step->rows_max_per_sequence;
-    bool tiled = longest >= SS_CUDA_TILED_ROWS_MIN && ss_cuda_tiles_fit(kv->head_dim);
+    uint32_t tiled_min = !ss_cuda_tiles_fit(kv->head_dim) ? UINT32_MAX
+                         : invariant                      ? 1
+                                                          : SS_CUDA_TILED_ROWS_MIN;
+    bool tiled = longest >= tiled_min;
     /* Where all sequences are equally long, none is left for the rows. */
-    bool by_row = !tiled || step->rows != longest * step->sequences;
+    bool by_row = !tiled || (!invariant && step->rows != longest * step->sequences);
     struct context c = {(const int *)step->positions,
                         (const int *)step->sequence_of,
                         (const int *)step->row_begin,
@@ -42,7 +46,7 @@ extern "C" enum ss_status ss_cuda_attention(struct ss_ops *ops, struct ss_stream
                         step->blocks_stride,
                         heads,
                         layer,
-                        tiled ? SS_CUDA_TILED_ROWS_MIN : UINT32_MAX,
+                        tiled_min,
                         *kv,
                         scale};
     return launch_by_type(ops, "attention", [&](auto type) {

@@ -6,7 +6,8 @@
 #include "pipeline/ops/cuda/elements.cuh"
 
 /* From so many new rows on, a sequence is taken by tiles; below, row by row: a tile reads the
- * context once for all its rows, but leaves most of a small step's processors idle. */
+ * context once for all its rows, but leaves most of a small step's processors idle. Invariant, all
+ * are taken by tiles. */
 #define SS_CUDA_TILED_ROWS_MIN 16u
 
 /* The call, as kernels take it. */

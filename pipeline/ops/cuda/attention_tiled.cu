@@ -151,11 +151,12 @@ template <typename T, int DIM> struct band {
         }
     }
 
+    /* The largest weight is 1: less is the total of a row of no sequence, which gets zeros. */
     __device__ void end(T *const *to, const bool *is_row)
     {
         unsigned pair = threadIdx.x % 4 * 2;
         for (int half = 0; half < 2; half++) {
-            float all = quad_sum(total[half]);
+            float all = fmaxf(quad_sum(total[half]), 1);
             for (int n = 0; n < DIM / 8 && is_row[half]; n++)
                 *(unsigned *)(to[half] + n * 8 + pair) =
                     pack<T>(sum[n][2 * half] / all, sum[n][2 * half + 1] / all);

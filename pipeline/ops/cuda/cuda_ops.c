@@ -17,10 +17,11 @@ static void destroy(struct ss_ops *base)
     ss_free(ops);
 }
 
-#define TABLE(dtype)                                                                              \
+#define TABLE(dtype, invariant)                                                                   \
     {                                                                                             \
-        .name = "cuda", .activation_dtype = dtype, .loads_late = true, .takes_padding = true,     \
-        .destroy = destroy, .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,       \
+        .name = "cuda", .batch_invariant = invariant, .activation_dtype = dtype,                  \
+        .loads_late = true, .takes_padding = true, .destroy = destroy,                            \
+        .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,                           \
         .add_positions = ss_cuda_add_positions, .linear = ss_cuda_linear, .dense = ss_cuda_dense, \
         .layer_norm = ss_cuda_layer_norm, .rms_norm = ss_cuda_rms_norm, .add = ss_cuda_add,       \
         .silu_multiply = ss_cuda_silu_multiply, .rotate = ss_cuda_rotate,                         \
@@ -28,7 +29,9 @@ static void destroy(struct ss_ops *base)
         .sample = ss_cuda_sample, .store_tokens = ss_cuda_store_tokens,                           \
     }
 
-static const struct ss_ops_table table_f16 = TABLE(SS_F16), table_bf16 = TABLE(SS_BF16);
+/* By whether they are invariant. */
+static const struct ss_ops_table tables_f16[] = {TABLE(SS_F16, false), TABLE(SS_F16, true)};
+static const struct ss_ops_table tables_bf16[] = {TABLE(SS_BF16, false), TABLE(SS_BF16, true)};
 
 static enum ss_status load_kernels(struct ss_cuda_ops *ops)
 {
@@ -56,6 +59,7 @@ static enum ss_status create(struct ss_device *device, const struct ss_ops_table
     if (status)
         return status;
     ops->base = (struct ss_ops){.table = table, .device = device};
+    ops->invariant = table->batch_invariant;
     status = device->ops->alloc(device, SS_CUDA_WORKSPACE_BYTES, &ops->workspace);
     if (!status)
         status = device->ops->alloc(device, SS_CUDA_SCRATCH_BYTES, &ops->scratch_in);
@@ -68,7 +72,7 @@ static enum ss_status create(struct ss_device *device, const struct ss_ops_table
     if (!status)
         status = load_kernels(ops);
     if (!status)
-        status = ss_cuda_plans_create(device, &ops->plans);
+        status = ss_cuda_plans_create(device, ops->invariant, &ops->plans);
     if (status) {
         destroy(&ops->base);
         return status;
@@ -80,13 +84,11 @@ static enum ss_status create(struct ss_device *device, const struct ss_ops_table
 enum ss_status ss_cuda_ops_create(struct ss_device *device, const struct ss_ops_options *options,
                                   struct ss_ops **out)
 {
-    (void)options;
-    return create(device, &table_f16, out);
+    return create(device, &tables_f16[options->invariant], out);
 }
 
 enum ss_status ss_cuda_ops_create_bf16(struct ss_device *device,
                                        const struct ss_ops_options *options, struct ss_ops **out)
 {
-    (void)options;
-    return create(device, &table_bf16, out);
+    return create(device, &tables_bf16[options->invariant], out);
 }

@@ -12,8 +12,12 @@
  * 100,000. A row's bits are then the same whatever the number of rows. The kernel of any other
  * product is chosen by cuBLASLt's heuristic from the shape alone, with the rows rounded up to a
  * power of two: no timing, so nothing depends on residency or placement. It does depend on the
- * batch's rows; batch_invariant is false. Attention of fewer than 16 new rows of a sequence depends
- * on each row's own context only.
+ * batch's rows. Attention of fewer than 16 new rows of a sequence depends on each row's own context
+ * only.
+ *
+ * With options->invariant nothing depends on the batch: every product of a shape is cuBLASLt's, by
+ * one kernel for all numbers of rows that does not cut its sums, and attention of a head's
+ * dimension goes over a context in the same tiles however many rows there are.
  *
  * Kernels may begin while the one before them ends (launch.cuh): a product fetches weights,
  * attention a step's arrays and cached keys and values before the end of what was queued last. They

@@ -414,8 +414,9 @@ static size_t input_bytes(uint32_t rows, uint32_t k)
 extern "C" bool ss_cuda_few_rows_fit(const struct ss_cuda_ops *ops, const struct ss_dense *dense)
 {
     const struct ss_weight *weight = dense->weight;
-    return ops->shared_bytes_max && weight->dtype == ops->base.table->activation_dtype &&
-           dense->rows <= ROWS_MAX && weight->columns % WIDTH == 0 &&
+    return !ops->invariant && ops->shared_bytes_max &&
+           weight->dtype == ops->base.table->activation_dtype && dense->rows <= ROWS_MAX &&
+           weight->columns % WIDTH == 0 &&
            sizeof(struct shared) + RING_MIN * PLACE_BYTES +
                    input_bytes(dense->rows, weight->columns) <=
                ops->shared_bytes_max;

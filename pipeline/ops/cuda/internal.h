@@ -22,6 +22,7 @@ struct ss_cuda_plans;
 
 struct ss_cuda_ops {
     struct ss_ops base;
+    bool invariant;
     struct ss_cuda_plans *plans;
     ss_device_address workspace, scratch_in, scratch_out;
     ss_device_address counters, progress; /* of attention, of sampling; zero between launches */
@@ -75,8 +76,8 @@ enum ss_status ss_cuda_store_tokens(struct ss_ops *ops, struct ss_stream *stream
                                     ss_device_address tokens, uint32_t count,
                                     ss_device_address sampling, const struct ss_token_table *table);
 
-/* The cuBLASLt handle and the plans made with it. */
-SS_MUST_CHECK enum ss_status ss_cuda_plans_create(struct ss_device *device,
+/* The cuBLASLt handle and the plans made with it; INVARIANT: one kernel for all numbers of rows. */
+SS_MUST_CHECK enum ss_status ss_cuda_plans_create(struct ss_device *device, bool invariant,
                                                   struct ss_cuda_plans **out);
 void ss_cuda_plans_destroy(struct ss_cuda_plans *plans);
 

@@ -10,6 +10,10 @@
 
 #define PLANS_MAX 8192
 
+/* The kernels of invariant products are the library's choice for so many rows: weights are read
+ * once for them, and computing still hides behind that. */
+#define INVARIANT_ROWS 128u
+
 /* So many rows are normalised by every block of a product itself; more cost more than a launch. But
  * rows that norms.cu takes in another order are never left to it. */
 #define NORM_ROWS_MAX 2
@@ -29,6 +33,7 @@ struct plan {
 
 struct ss_cuda_plans {
     struct ss_device *device;
+    bool invariant;
     cublasLtHandle_t handle;
     pthread_mutex_t lock;
     uint32_t count;
@@ -84,10 +89,11 @@ static cublasStatus_t lay_out(struct plan *plan, const struct plan_key *key, uin
 }
 
 /* The heuristic's first choice for what PLAN describes: no timing, the same every time. */
-static cublasStatus_t choose(cublasLtHandle_t handle, const struct plan *plan,
+static cublasStatus_t choose(const struct ss_cuda_plans *plans, const struct plan *plan,
                              cublasLtMatmulAlgo_t *algorithm)
 {
     uint64_t workspace = SS_CUDA_WORKSPACE_BYTES;
+    uint32_t whole_sums = CUBLASLT_REDUCTION_SCHEME_NONE;
     cublasLtMatmulPreference_t preference;
     cublasLtMatmulHeuristicResult_t result;
     int found = 0;
@@ -96,8 +102,11 @@ static cublasStatus_t choose(cublasLtHandle_t handle, const struct plan *plan,
         return code;
     code = cublasLtMatmulPreferenceSetAttribute(
         preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
+    if (!code && plans->invariant)
+        code = cublasLtMatmulPreferenceSetAttribute(
+            preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &whole_sums, sizeof whole_sums);
     if (!code)
-        code = cublasLtMatmulAlgoGetHeuristic(handle, plan->product, plan->weight, plan->in,
+        code = cublasLtMatmulAlgoGetHeuristic(plans->handle, plan->product, plan->weight, plan->in,
                                               plan->out, plan->out, preference, 1, &result, &found);
     if (!code && !found)
         code = CUBLAS_STATUS_NOT_SUPPORTED;
@@ -107,26 +116,34 @@ static cublasStatus_t choose(cublasLtHandle_t handle, const struct plan *plan,
     return code;
 }
 
-static cublasStatus_t make(cublasLtHandle_t handle, const struct plan_key *key, struct plan *plan)
+/* Whether PLAN's algorithm can be used for what PLAN describes. */
+static bool fits(const struct ss_cuda_plans *plans, const struct plan *plan)
 {
-    cublasLtMatmulHeuristicResult_t fits;
-    uint32_t bucket = 1;
+    cublasLtMatmulHeuristicResult_t result;
+    return cublasLtMatmulAlgoCheck(plans->handle, plan->product, plan->weight, plan->in, plan->out,
+                                   plan->out, &plan->algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+           result.workspaceSize <= SS_CUDA_WORKSPACE_BYTES;
+}
+
+static cublasStatus_t make(const struct ss_cuda_plans *plans, const struct plan_key *key,
+                           struct plan *plan)
+{
+    uint32_t bucket = plans->invariant ? INVARIANT_ROWS : 1;
     memset(plan, 0, sizeof *plan);
     /* Few kernels serve all row counts, so that few have to be loaded. */
-    while (bucket < key->rows)
+    while (bucket < key->rows && !plans->invariant)
         bucket *= 2;
     cublasStatus_t code = lay_out(plan, key, bucket);
     if (!code)
-        code = choose(handle, plan, &plan->algorithm);
+        code = choose(plans, plan, &plan->algorithm);
     cublasLtMatmulAlgo_t algorithm = plan->algorithm;
     release(plan);
     if (!code)
         code = lay_out(plan, key, key->rows);
     plan->algorithm = algorithm;
-    if (!code && (cublasLtMatmulAlgoCheck(handle, plan->product, plan->weight, plan->in, plan->out,
-                                          plan->out, &algorithm, &fits) != CUBLAS_STATUS_SUCCESS ||
-                  fits.workspaceSize > SS_CUDA_WORKSPACE_BYTES))
-        code = choose(handle, plan, &plan->algorithm);
+    if (!code && !fits(plans, plan))
+        code =
+            plans->invariant ? CUBLAS_STATUS_NOT_SUPPORTED : choose(plans, plan, &plan->algorithm);
     plan->key = *key;
     if (code)
         release(plan);
@@ -180,7 +197,7 @@ static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream
     cublasStatus_t code = CUBLAS_STATUS_SUCCESS;
     if (plan->key.n == 0) {
         plan = make_room(plans, key, plan);
-        code = make(plans->handle, key, plan);
+        code = make(plans, key, plan);
         plans->count += !code;
     }
     if (!code && bias)
@@ -328,13 +345,15 @@ enum ss_status ss_cuda_dense(struct ss_ops *base, struct ss_stream *stream,
                : norm_apart(ops, stream, dense);
 }
 
-enum ss_status ss_cuda_plans_create(struct ss_device *device, struct ss_cuda_plans **out)
+enum ss_status ss_cuda_plans_create(struct ss_device *device, bool invariant,
+                                    struct ss_cuda_plans **out)
 {
     struct ss_cuda_plans *plans;
     enum ss_status status = ss_alloc(&plans, 1, sizeof *plans, "cuBLASLt plans");
     if (status)
         return status;
     plans->device = device;
+    plans->invariant = invariant;
     pthread_mutex_init(&plans->lock, 0);
     status = ss_cuda_begin(device, "cublasLtCreate");
     if (!status)
