@@ -11,6 +11,7 @@
  * In mma.m16n8k16 a lane holds, of row (A) and of column (B) lane / 4, two pairs of the 16 inner
  * places. Which places is free as long as both sides agree: here they are neighbours, so that 16
  * bytes of each side serve two products. */
+#include "pipeline/ops/cuda/bulk.cuh"
 #include "pipeline/ops/cuda/elements.cuh"
 #include "pipeline/ops/cuda/few_rows.h"
 #include "pipeline/ops/cuda/launch.cuh"
@@ -71,43 +72,20 @@ struct shared {
 
 #if __CUDA_ARCH__ >= 900
 
-static __device__ inline void await(unsigned long long *barrier, unsigned parity)
-{
-    asm volatile("{\n"
-                 ".reg .pred done;\n"
-                 "again:\n"
-                 "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-                 "@!done bra again;\n"
-                 "}" ::"r"(shared_address(barrier)),
-                 "r"(parity)
-                 : "memory");
-}
+/* A place of the ring, and the parity of its round. Counted, not divided: that is what a span's
+ * time would go into. */
+struct turn {
+    unsigned place, parity;
 
-static __device__ inline void arrive(unsigned long long *barrier)
-{
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
-                 : "memory");
-}
-
-static __device__ inline void expect(unsigned long long *barrier, unsigned bytes)
-{
-    asm volatile(
-        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
-        "r"(bytes)
-        : "memory");
-}
-
-/* Weights are read once a step: they should not drive out what is read again. */
-static __device__ inline void copy_bulk(void *to, const void *from, unsigned bytes,
-                                        unsigned long long *barrier)
-{
-    unsigned long long policy;
-    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
-                 "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
-                 "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
-                 : "memory");
-}
+    __device__ void next(unsigned ring)
+    {
+        place++;
+        if (place == ring) {
+            place = 0;
+            parity ^= 1;
+        }
+    }
+};
 
 /* The workers' own barrier: the copying warp is not in it. */
 static __device__ inline void meet(void)
@@ -120,20 +98,22 @@ template <typename T>
 static __device__ void copy_weights(const struct product<T> &p, struct shared *shared,
                                     unsigned char *ring)
 {
-    unsigned lane = threadIdx.x % 32, unit = 0;
+    unsigned lane = threadIdx.x % 32;
+    struct turn turn = {0, 1}; /* a barrier that nobody came to yet has the parity before: free */
     for (unsigned tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
         unsigned row = lane < TILE ? p.weight_row(tile, lane) : p.n;
         unsigned count = (unsigned)__popc(__ballot_sync(0xffffffffu, row < p.n));
-        for (unsigned begin = 0; begin < p.k; begin += SPAN, unit++) {
-            unsigned place = unit % p.ring, bytes = min(p.k - begin, SPAN) * (unsigned)sizeof(T);
-            if (unit >= p.ring)
-                await(&shared->empty[place], unit / p.ring + 1 & 1);
+        const T *from = p.weight + (size_t)row * p.k;
+        for (unsigned begin = 0; begin < p.k; begin += SPAN) {
+            unsigned place = turn.place, bytes = min(p.k - begin, SPAN) * (unsigned)sizeof(T);
+            await(&shared->empty[place], turn.parity);
             if (lane == 0)
                 expect(&shared->full[place], bytes * count);
             __syncwarp();
             if (row < p.n)
-                copy_bulk(ring + place * PLACE_BYTES + lane * (SPAN * 2u + PAD_BYTES),
-                          p.weight + (size_t)row * p.k + begin, bytes, &shared->full[place]);
+                copy_bulk(ring + place * PLACE_BYTES + lane * (SPAN * 2u + PAD_BYTES), from + begin,
+                          bytes, &shared->full[place]);
+            turn.next(p.ring);
         }
     }
 }
@@ -342,18 +322,18 @@ template <typename T>
 static __device__ void work(const struct product<T> &p, struct shared *shared,
                             const unsigned char *input, const unsigned char *ring)
 {
-    unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, unit = 0, side = 0;
+    unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, side = 0;
+    struct turn turn = {0, 0};
     for (unsigned tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, side ^= 1) {
         float sum[4] = {0, 0, 0, 0};
         struct element<T> element;
         element.begin(p, tile);
-        for (unsigned begin = 0; begin < p.k; begin += SPAN, unit++) {
-            unsigned place = unit % p.ring;
-            await(&shared->full[place], unit / p.ring & 1);
-            multiply_span(sum, p, input, ring + place * PLACE_BYTES, begin);
+        for (unsigned begin = 0; begin < p.k; begin += SPAN, turn.next(p.ring)) {
+            await(&shared->full[turn.place], turn.parity);
+            multiply_span(sum, p, input, ring + turn.place * PLACE_BYTES, begin);
             __syncwarp();
             if (lane == 0)
-                arrive(&shared->empty[place]);
+                arrive(&shared->empty[turn.place]);
         }
         if (lane / 4 < p.rows) {
             shared->parts[side][warp][lane / 4][lane % 4 * 2] = sum[0];
