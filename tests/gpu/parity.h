@@ -33,6 +33,7 @@ struct pair {
     double worst;
     int compared, failed; /* failed: since pair_open() */
     bool invariant;       /* the CUDA instance */
+    bool brief;           /* each kernel, but few shapes: for tools that slow kernels down */
 };
 
 /* A block of memory on both sides. */
