@@ -211,7 +211,7 @@ static struct ss_stage_options stage_options(struct ss_node *node)
 }
 
 /* The largest tensor that tensor-parallel ranks add up: a step's rows of the residual stream. */
-static size_t reduce_bytes_max(const struct ss_node *node)
+static size_t reduce_bytes_max(const struct ss_node *node, enum ss_dtype dtype)
 {
     uint64_t wide = 0;
     for (int i = 0; i < node->catalog->model_count; i++) {
@@ -219,18 +219,19 @@ static size_t reduce_bytes_max(const struct ss_node *node)
         uint64_t columns = shape->hidden > shape->embedding ? shape->hidden : shape->embedding;
         wide = columns > wide ? columns : wide;
     }
-    return wide * node->catalog->config->limits.step_tokens_max * node->catalog->activation_bytes;
+    return wide * node->catalog->config->limits.step_tokens_max * ss_dtype_bytes(dtype);
 }
 
 static enum ss_status open_comm(struct ss_node *node)
 {
     const struct ss_config *config = node->catalog->config;
     return ss_comm_create(node->link, node->device, node->catalog->tp, node->catalog->pp,
-                          reduce_bytes_max(node), config->limits.peer_timeout_ns, &node->comm);
+                          reduce_bytes_max(node, node->ops->table->sum_dtype),
+                          config->limits.peer_timeout_ns, &node->comm);
 }
 
-/* What a stage would need besides the pool can be measured before there is a device: it depends on
- * shapes and limits alone. */
+/* What a stage would need besides the pool at most can be measured before there is a device: it
+ * depends on shapes, limits and types alone. */
 static uint64_t workspace_bytes(struct ss_node *node)
 {
     struct ss_comm comm = {.tp = node->catalog->tp,
@@ -238,13 +239,14 @@ static uint64_t workspace_bytes(struct ss_node *node)
                            .pp = node->catalog->pp,
                            .stage = node->stage};
     struct ss_ops_table table = {.activation_dtype =
-                                     node->catalog->activation_bytes == 4 ? SS_F32 : SS_F16};
+                                     node->catalog->activation_bytes == 4 ? SS_F32 : SS_F16,
+                                 .sum_dtype = SS_F32};
     struct ss_ops ops = {.table = &table};
     struct ss_stage_options options = stage_options(node);
     options.comm = &comm;
     options.ops = &ops;
     return ss_stage_workspace_bytes(&options) +
-           reduce_bytes_max(node) * (uint64_t)(node->catalog->tp + 1);
+           reduce_bytes_max(node, SS_F32) * (uint64_t)(node->catalog->tp + 1);
 }
 
 static enum ss_status open_device(struct ss_node *node)

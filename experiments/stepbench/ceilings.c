@@ -87,8 +87,9 @@ static enum ss_status multiply(struct ground *ground, uint32_t side, uint32_t ro
     for (int round = 0; round < ROUNDS && !status; round++) {
         uint64_t begin_ns = ss_now_ns();
         for (int i = 0; i < PRODUCTS && !status; i++)
-            status = table->linear(ground->bed->ops, ground->stream, ground->memory + 2 * bytes,
-                                   ground->memory + bytes, rows, &weight, 0, SS_ACTIVATION_NONE);
+            status =
+                table->linear(ground->bed->ops, ground->stream, ground->memory + 2 * bytes,
+                              ground->memory + bytes, rows, &weight, 0, SS_ACTIVATION_NONE, false);
         if (!status)
             status = finish(ground);
         double spent = (double)(ss_now_ns() - begin_ns) / 1e9 / PRODUCTS;

@@ -20,7 +20,8 @@ struct ss_graph_widths ss_graph_widths(const struct ss_shape *shape, int tp)
         .wide = max_u32(shape->hidden, shape->embedding),
         .qkv = (shape->heads + 2 * shape->kv_heads) / n * shape->head_dim,
         .attended = shape->heads / n * shape->head_dim,
-        .inner = 2 * (shape->ffn / n),
+        .inner = max_u32(2 * (shape->ffn / n),
+                         (shape->heads + 2 * shape->kv_heads) / n * shape->head_dim),
         .gated = shape->ffn / n,
         .vocab_part = ss_vocab_part(shape, tp),
     };
@@ -73,6 +74,23 @@ enum ss_status ss_graph_dense(struct ss_graph *graph, ss_device_address out, ss_
     return graph->ops->table->dense(graph->ops, graph->stream, &dense);
 }
 
+enum ss_status ss_graph_dense_unfinished(struct ss_graph *graph, const struct ss_norm *norm,
+                                         int weight, int bias)
+{
+    struct ss_weight w, b;
+    const struct ss_dense dense = {
+        .out = graph->inner,
+        .in = graph->hidden,
+        .rows = graph->step.rows,
+        .weight = ss_graph_weight(graph, weight, &w),
+        .bias = ss_graph_weight(graph, bias, &b),
+        .norm = *norm,
+        .unfinished = true,
+        .normed = graph->normed,
+    };
+    return graph->ops->table->dense(graph->ops, graph->stream, &dense);
+}
+
 enum ss_status ss_graph_project(struct ss_graph *graph, ss_device_address in, int weight, int bias)
 {
     const struct ss_ops_table *ops = graph->ops->table;
@@ -90,10 +108,10 @@ enum ss_status ss_graph_project(struct ss_graph *graph, ss_device_address in, in
     if (graph->cut.tp == 1)
         return ops->dense(graph->ops, graph->stream, &whole);
     enum ss_status status = ops->linear(graph->ops, graph->stream, graph->projected, in, rows,
-                                        whole.weight, 0, SS_ACTIVATION_NONE);
+                                        whole.weight, 0, SS_ACTIVATION_NONE, true);
     if (!status)
         status = graph->comm->table->all_reduce(graph->comm, graph->stream, graph->projected,
-                                                (size_t)rows * hidden, ops->activation_dtype);
+                                                (size_t)rows * hidden, ops->sum_dtype);
     if (!status)
         status = ops->add(graph->ops, graph->stream, graph->hidden, graph->projected, rows, hidden,
                           whole.bias);

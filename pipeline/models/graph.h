@@ -2,7 +2,8 @@
  *
  * The graph holds the backend's tables, the step's arrays and work buffers, and the chunk in turn;
  * the stage executor sets them and waits for each chunk's weights before it calls a run function.
- * All buffers are device memory in the backend's activation type, sized for the largest step. */
+ * All buffers are device memory in the backend's activation type, sized for the largest step; inner
+ * and projected have room for its type of sums. */
 #ifndef SS_PIPELINE_GRAPH_H
 #define SS_PIPELINE_GRAPH_H
 
@@ -34,7 +35,7 @@ struct ss_graph {
     ss_device_address qkv;       /* [rows][(heads + 2 kv_heads) / tp * head_dim] */
     ss_device_address attended;  /* [rows][heads / tp * head_dim] */
     ss_device_address projected; /* [rows][max(hidden, embedding)] */
-    ss_device_address inner;     /* [rows][2 * ffn / tp] */
+    ss_device_address inner;     /* [rows][max(2 * ffn / tp, qkv's)] */
     ss_device_address gated;     /* [rows][ffn / tp] */
 
     /* The head's part: rows of the step that are sampled, and their logits. */
@@ -65,6 +66,10 @@ SS_MUST_CHECK enum ss_status ss_graph_dense(struct ss_graph *graph, ss_device_ad
                                             ss_device_address in, const struct ss_norm *norm,
                                             int weight, int bias, enum ss_activation activation,
                                             bool gated);
+
+/* inner = norm(hidden) * weight^T + bias, unfinished. Uses normed as work memory. */
+SS_MUST_CHECK enum ss_status
+ss_graph_dense_unfinished(struct ss_graph *graph, const struct ss_norm *norm, int weight, int bias);
 
 /* hidden += all_reduce(in * weight[OUT]^T) + bias: the row-parallel end of attention and ffn. */
 SS_MUST_CHECK enum ss_status ss_graph_project(struct ss_graph *graph, ss_device_address in,

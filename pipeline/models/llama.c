@@ -182,11 +182,11 @@ static enum ss_status run_attention(struct ss_graph *graph, uint32_t layer)
     uint32_t tp = (uint32_t)graph->cut.tp;
     struct ss_weight weight;
     const struct ss_norm norm = norm_of(graph, NORM1, &weight);
-    enum ss_status status = ss_graph_dense(graph, graph->qkv, graph->hidden, &norm, QKV_WEIGHT,
-                                           QKV_BIAS, SS_ACTIVATION_NONE, false);
+    enum ss_status status = ss_graph_dense_unfinished(graph, &norm, QKV_WEIGHT, QKV_BIAS);
     if (!status)
-        status = ops->rotate(graph->ops, graph->stream, &graph->step, graph->qkv, shape->heads / tp,
-                             shape->kv_heads / tp, shape->head_dim, graph->frequencies);
+        status = ops->rotate(graph->ops, graph->stream, &graph->step, graph->qkv, graph->inner,
+                             shape->heads / tp, shape->kv_heads / tp, shape->head_dim,
+                             graph->frequencies);
     if (!status)
         status = ops->attention(graph->ops, graph->stream, &graph->step, &graph->kv, layer,
                                 graph->qkv, shape->heads / tp, 1.0f / sqrtf((float)shape->head_dim),

@@ -207,7 +207,7 @@ static enum ss_status run_embedding(struct ss_graph *graph)
         ss_graph_embed(graph, EMBED_TOKENS, narrow ? graph->normed : graph->hidden);
     if (!status && narrow)
         status = ops->linear(graph->ops, graph->stream, graph->hidden, graph->normed,
-                             graph->step.rows, &project, 0, SS_ACTIVATION_NONE);
+                             graph->step.rows, &project, 0, SS_ACTIVATION_NONE, false);
     if (!status)
         status = ops->add_positions(graph->ops, graph->stream, &graph->step,
                                     ss_graph_weight(graph, EMBED_POSITIONS, &positions),
@@ -277,7 +277,7 @@ static enum ss_status run_head(struct ss_graph *graph)
         status = apply_norm(graph, graph->projected, count, FINAL_WEIGHT);
     if (!status)
         status = ops->linear(graph->ops, graph->stream, graph->normed, graph->projected, count,
-                             &project, 0, SS_ACTIVATION_NONE);
+                             &project, 0, SS_ACTIVATION_NONE, false);
     return status ? status : ss_graph_logits(graph, graph->normed, 0, table);
 }
 

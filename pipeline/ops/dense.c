@@ -24,9 +24,10 @@ enum ss_status ss_dense_compose(struct ss_ops *ops, struct ss_stream *stream,
     SS_ASSERT(!dense->gated || (!dense->adds && dense->activation == SS_ACTIVATION_NONE));
     enum ss_status status = normed ? apply_norm(ops, stream, dense) : SS_OK;
     if (!status)
-        status = table->linear(ops, stream, plain ? dense->out : dense->product,
-                               normed ? dense->normed : dense->in, dense->rows, weight,
-                               late ? 0 : dense->bias, dense->activation);
+        status =
+            table->linear(ops, stream, plain ? dense->out : dense->product,
+                          normed ? dense->normed : dense->in, dense->rows, weight,
+                          late ? 0 : dense->bias, dense->activation, !plain || dense->unfinished);
     if (!status && dense->gated)
         status = table->silu_multiply(ops, stream, dense->out, dense->product, dense->rows,
                                       weight->rows / 2);

@@ -2,9 +2,10 @@
  *
  * Every call queues work on a stream and returns; all addresses are device memory. Activations,
  * the KV cache and logits have the backend's own type (fp32 on the CPU, 16-bit on CUDA);
- * weights have the checkpoint's. Matrices are row-major. A batch is ragged: the new tokens of all
- * its sequences lie one after another, "rows" counts them, and struct ss_step says which row
- * belongs to whom.
+ * unfinished products, that a gate, a sum or a rotation is still to be applied to, have its type of
+ * sums, so that bf16 rounds once where it would twice; weights have the checkpoint's. Matrices are
+ * row-major. A batch is ragged: the new tokens of all its sequences lie one after another, "rows"
+ * counts them, and struct ss_step says which row belongs to whom.
  *
  * Promise (token-exact swapping): the bits of a result never depend on addresses, residency or
  * timing. A backend with `batch_invariant` set promises more: a row's bits depend on that row's own
@@ -48,9 +49,10 @@ struct ss_dense {
     struct ss_norm norm;
     enum ss_activation activation; /* none where gated */
     bool gated;
-    bool adds; /* to what OUT holds */
-    /* Work memory, of [rows][the weight's columns] for a norm, [rows][its rows] for gated or adds.
-     */
+    bool adds;       /* to what OUT holds */
+    bool unfinished; /* as linear() has it; neither gated nor adds then */
+    /* Work memory, of [rows][the weight's columns] for a norm, [rows][its rows] for gated or adds,
+     * the latter in the type of sums. */
     ss_device_address normed, product;
 };
 
@@ -106,6 +108,7 @@ struct ss_ops_table {
     const char *name; /* "cpu", "paced", "cuda" */
     bool batch_invariant;
     enum ss_dtype activation_dtype;
+    enum ss_dtype sum_dtype; /* of unfinished products */
     /* Kernels are loaded at their first use, which must not find an unmet wait on the stream: all
      * shapes are to be run once, at start, with row counts of 1, 2, 4, ... and the most. */
     bool loads_late;
@@ -132,10 +135,12 @@ struct ss_ops_table {
                                     uint32_t offset, ss_device_address out);
 
     /* out[rows][n] = act(in[rows][k] * weight[n][k]^T + bias[n]). BIAS may be null. In and out
-     * do not overlap. */
+     * do not overlap. UNFINISHED: OUT is for another operation to finish, and has the type of sums.
+     */
     enum ss_status (*linear)(struct ss_ops *ops, struct ss_stream *stream, ss_device_address out,
                              ss_device_address in, uint32_t rows, const struct ss_weight *weight,
-                             const struct ss_weight *bias, enum ss_activation activation);
+                             const struct ss_weight *bias, enum ss_activation activation,
+                             bool unfinished);
 
     /* One struct ss_dense, which is not kept. As a whole, or as the operations that it consists of:
      * then intermediate values are rounded to activations. */
@@ -154,21 +159,24 @@ struct ss_ops_table {
                                ss_device_address in, uint32_t rows, uint32_t columns,
                                const struct ss_weight *weight, float epsilon);
 
-    /* out[rows][columns] += in[rows][columns] (+ bias[columns], may be null). */
+    /* out[rows][columns] += in[rows][columns] (+ bias[columns], may be null). IN is unfinished. */
     enum ss_status (*add)(struct ss_ops *ops, struct ss_stream *stream, ss_device_address out,
                           ss_device_address in, uint32_t rows, uint32_t columns,
                           const struct ss_weight *bias);
 
-    /* out[rows][columns] = silu(in[row][c]) * in[row][columns + c]; in has 2 * columns columns. */
+    /* out[rows][columns] = silu(in[row][c]) * in[row][columns + c]; in has 2 * columns columns and
+     * is unfinished. */
     enum ss_status (*silu_multiply)(struct ss_ops *ops, struct ss_stream *stream,
                                     ss_device_address out, ss_device_address in, uint32_t rows,
                                     uint32_t columns);
 
-    /* Rotates the query and key heads of qkv[rows][(heads + 2 * kv_heads) * head_dim] in place, in
-     * halves (not interleaved): FREQUENCIES is fp32[head_dim / 2], the angle per position. */
+    /* out = in[rows][(heads + 2 * kv_heads) * head_dim], which is unfinished, its query and key
+     * heads rotated in halves (not interleaved): FREQUENCIES is fp32[head_dim / 2], the angle per
+     * position. In and out do not overlap. */
     enum ss_status (*rotate)(struct ss_ops *ops, struct ss_stream *stream,
-                             const struct ss_step *step, ss_device_address qkv, uint32_t heads,
-                             uint32_t kv_heads, uint32_t head_dim, ss_device_address frequencies);
+                             const struct ss_step *step, ss_device_address out,
+                             ss_device_address in, uint32_t heads, uint32_t kv_heads,
+                             uint32_t head_dim, ss_device_address frequencies);
 
     /* Writes the step's keys and values of layer LAYER (counted within the stage) to their blocks,
      * then out[rows][heads * head_dim] = causal attention of each row over its sequence's whole

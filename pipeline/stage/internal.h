@@ -105,7 +105,7 @@ struct flight_layout {
 /* Work buffers shared by all batches: compute is serial. Sizes in elements per row. */
 struct workspace {
     struct ss_graph_widths widths;
-    size_t activation_bytes;
+    size_t activation_bytes, sum_bytes;
     uint32_t blocks_stride; /* KV blocks of the longest sequence */
     uint32_t tokens_max;    /* of a sequence, and one more */
     uint32_t vocab_max;

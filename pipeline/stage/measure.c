@@ -13,8 +13,9 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 
 static struct workspace measure(const struct ss_stage_options *options)
 {
-    struct workspace space = {.activation_bytes =
-                                  ss_dtype_bytes(options->ops->table->activation_dtype)};
+    const struct ss_ops_table *ops = options->ops->table;
+    struct workspace space = {.activation_bytes = ss_dtype_bytes(ops->activation_dtype),
+                              .sum_bytes = ss_dtype_bytes(ops->sum_dtype)};
     struct ss_graph_widths *most = &space.widths;
     for (uint32_t i = 0; i < options->model_count; i++) {
         const struct ss_stage_model *model = &options->models[i];
@@ -70,14 +71,15 @@ static void measure_buffers(const struct ss_stage_options *options, struct needs
     const struct ss_graph_widths *widths = &needs->workspace.widths;
     size_t activation = needs->workspace.activation_bytes;
     uint64_t *bytes = needs->buffer_bytes, row = limits->step_tokens_max * activation;
+    uint64_t sum_row = limits->step_tokens_max * needs->workspace.sum_bytes;
     uint64_t logits =
         (uint64_t)limits->batch_max * widths->vocab_part * max_u64(activation, sizeof(float));
     bytes[HIDDEN] = row * widths->hidden;
     bytes[NORMED] = row * widths->wide;
     bytes[QKV] = row * widths->qkv;
     bytes[ATTENDED] = row * widths->attended;
-    bytes[PROJECTED] = row * widths->wide;
-    bytes[INNER] = row * widths->inner;
+    bytes[PROJECTED] = sum_row * widths->wide;
+    bytes[INNER] = sum_row * widths->inner;
     bytes[GATED] = row * widths->gated;
     bytes[LOGITS_PART] = logits;
     bytes[LOGITS] = logits * (uint64_t)options->comm->tp;

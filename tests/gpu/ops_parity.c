@@ -23,7 +23,7 @@ static void run_linear(struct pair *pair, uint32_t rows, uint32_t n, uint32_t k,
         int i = index_of(pair, s);
         MUST(s->table->linear(s->ops, s->stream, out.at[i], in.at[i], rows,
                               weight_at(&weight, i, n, k, type, &w),
-                              weight_at(&bias, i, biased, n, bias_type, &b), activation));
+                              weight_at(&bias, i, biased, n, bias_type, &b), activation, false));
     }
     /* bf16 keeps fewer digits of activations that are converted to it. */
     double tolerance = pair->tolerance;
@@ -94,7 +94,8 @@ static void rows_of(struct pair *pair)
             enum ss_dtype type = types[t % COUNT(types)];
             int32_t picks[] = {(int32_t)rows - 1, 0, (int32_t)rows / 2};
             struct both sum = put_random(pair, (size_t)rows * n, 1);
-            struct both in = put_random(pair, (size_t)rows * 2 * n, 8);
+            struct both in = put_random(pair, (size_t)rows * n, 8);
+            struct both parts = put_random_sums(pair, (size_t)rows * 2 * n, 8);
             struct both bias = put_weights(pair, 1, n, type);
             struct both gated = put_poison(pair, (size_t)rows * n);
             struct both index = put_ints(pair, picks, 3), picked = put_poison(pair, 3 * n);
@@ -102,9 +103,9 @@ static void rows_of(struct pair *pair)
             {
                 struct ss_weight b;
                 int k = index_of(pair, s);
-                MUST(s->table->add(s->ops, s->stream, sum.at[k], in.at[k], rows, n,
+                MUST(s->table->add(s->ops, s->stream, sum.at[k], parts.at[k], rows, n,
                                    weight_at(&bias, k, biased, n, type, &b)));
-                MUST(s->table->silu_multiply(s->ops, s->stream, gated.at[k], in.at[k], rows, n));
+                MUST(s->table->silu_multiply(s->ops, s->stream, gated.at[k], parts.at[k], rows, n));
                 MUST(s->table->gather_rows(s->ops, s->stream, picked.at[k], in.at[k], index.at[k],
                                            3, n));
             }
@@ -273,15 +274,16 @@ static void rotate(struct pair *pair)
         for (uint32_t i = 0; i < dim / 2; i++)
             frequencies[i] = powf(10000.0f, -2.0f * (float)i / (float)dim);
         struct both table = put_bytes(pair, frequencies, dim / 2 * sizeof(float));
-        struct both qkv = put_random(pair, (size_t)steps.rows * width, 1);
+        struct both qkv = put_random_sums(pair, (size_t)steps.rows * width, 1);
+        struct both out = put_poison(pair, (size_t)steps.rows * width);
         ON_BOTH(pair, s)
         {
             int i = index_of(pair, s);
             struct ss_step step = step_at(&steps, i);
-            MUST(s->table->rotate(s->ops, s->stream, &step, qkv.at[i], heads, kv_heads, dim,
-                                  table.at[i]));
+            MUST(s->table->rotate(s->ops, s->stream, &step, out.at[i], qkv.at[i], heads, kv_heads,
+                                  dim, table.at[i]));
         }
-        compare(pair, &qkv, 0, (size_t)steps.rows * width, "rotate");
+        compare(pair, &out, 0, (size_t)steps.rows * width, "rotate");
     }
     pair_end(pair, "rotate");
 }

@@ -52,7 +52,7 @@ static void make_linear(struct bed *bed, struct ss_stream *stream, uint32_t rows
     const struct ss_weight bias = {bed->memory, SS_F16, 1, 1024};
     MUST(bed->maths->table->linear(bed->maths, stream, bed->memory + (64 << 20),
                                    bed->memory + (128 << 20), rows, &weight, &bias,
-                                   SS_ACTIVATION_RELU));
+                                   SS_ACTIVATION_RELU, false));
 }
 
 static void make_others(struct bed *bed, struct ss_stream *stream, uint32_t rows)
@@ -71,7 +71,7 @@ static void make_others(struct bed *bed, struct ss_stream *stream, uint32_t rows
     MUST(table->rms_norm(maths, stream, out, in, rows, 256, &vector, 1e-5f));
     MUST(table->add(maths, stream, out, in, rows, 256, &vector));
     MUST(table->silu_multiply(maths, stream, out, in, rows, 256));
-    MUST(table->rotate(maths, stream, &step, out, 2, 2, 64, zeros));
+    MUST(table->rotate(maths, stream, &step, out, in, 2, 2, 64, zeros));
     MUST(table->attention(maths, stream, &step, &kv, 0, in, 2, 0.125f, out));
     MUST(table->gather_rows(maths, stream, out, in, zeros, rows, 256));
     MUST(table->sample(maths, stream, out, rows, 1, 256, 256, zeros, in, &tokens));

@@ -84,9 +84,9 @@ static void *get(struct side *side, ss_device_address from, size_t bytes)
     return to;
 }
 
-struct both put_random(struct pair *pair, size_t count, float scale)
+static struct both put_random_of(struct pair *pair, enum ss_dtype type, size_t count, float scale)
 {
-    struct both block = {.count = count};
+    struct both block = {.count = count, .type = type};
     float *values = malloc(count * sizeof *values + 1);
     void *narrow = malloc(count * sizeof *values + 1);
     if (!values || !narrow)
@@ -94,26 +94,46 @@ struct both put_random(struct pair *pair, size_t count, float scale)
     pair->seed++;
     for (size_t i = 0; i < count; i++)
         values[i] = scale * (float)(2 * ss_random_unit(pair->seed, i) - 1);
-    ss_convert(narrow, pair->sides[GPU].type, values, SS_F32, count);
-    ss_convert(values, SS_F32, narrow, pair->sides[GPU].type, count);
+    ss_convert(narrow, type, values, SS_F32, count);
+    ss_convert(values, SS_F32, narrow, type, count);
     block.at[CPU] = put(&pair->sides[CPU], values, count * sizeof *values);
-    block.at[GPU] = put(&pair->sides[GPU], narrow, count * ss_dtype_bytes(pair->sides[GPU].type));
+    block.at[GPU] = put(&pair->sides[GPU], narrow, count * ss_dtype_bytes(type));
     free(values);
     free(narrow);
     return block;
 }
 
-struct both put_poison(struct pair *pair, size_t count)
+struct both put_random(struct pair *pair, size_t count, float scale)
 {
-    struct both block = {.count = count};
+    return put_random_of(pair, pair->sides[GPU].type, count, scale);
+}
+
+struct both put_random_sums(struct pair *pair, size_t count, float scale)
+{
+    return put_random_of(pair, pair->sides[GPU].table->sum_dtype, count, scale);
+}
+
+static struct both put_poison_of(struct pair *pair, enum ss_dtype type, size_t count)
+{
+    struct both block = {.count = count, .type = type};
     unsigned char *bytes = malloc(count * sizeof(float) + 1);
     if (!bytes)
         exit(3);
     memset(bytes, 0xff, count * sizeof(float));
-    for (int i = 0; i < SIDES; i++)
-        block.at[i] = put(&pair->sides[i], bytes, count * ss_dtype_bytes(pair->sides[i].type));
+    block.at[CPU] = put(&pair->sides[CPU], bytes, count * sizeof(float));
+    block.at[GPU] = put(&pair->sides[GPU], bytes, count * ss_dtype_bytes(type));
     free(bytes);
     return block;
+}
+
+struct both put_poison(struct pair *pair, size_t count)
+{
+    return put_poison_of(pair, pair->sides[GPU].type, count);
+}
+
+struct both put_poison_sums(struct pair *pair, size_t count)
+{
+    return put_poison_of(pair, pair->sides[GPU].table->sum_dtype, count);
 }
 
 struct both put_bytes(struct pair *pair, const void *bytes, size_t count)
@@ -157,14 +177,13 @@ const struct ss_weight *weight_at(const struct both *block, int side, uint32_t r
 void compare(struct pair *pair, const struct both *block, size_t offset, size_t count,
              const char *what)
 {
-    enum ss_dtype type = pair->sides[GPU].type;
-    size_t element = ss_dtype_bytes(type);
+    size_t element = ss_dtype_bytes(block->type);
     float *a = get(&pair->sides[CPU], block->at[CPU] + offset * sizeof *a, count * sizeof *a);
     void *narrow = get(&pair->sides[GPU], block->at[GPU] + offset * element, count * element);
     float *b = malloc(count * sizeof *b + 1);
     if (!b)
         exit(3);
-    ss_convert(b, SS_F32, narrow, type, count);
+    ss_convert(b, SS_F32, narrow, block->type, count);
     double distance = 0, norm = 0;
     for (size_t i = 0; i < count; i++) {
         distance += ((double)b[i] - a[i]) * ((double)b[i] - a[i]);
@@ -200,7 +219,7 @@ void compare_bits(struct pair *pair, const struct both *a, size_t a_at, const st
                   size_t b_at, size_t count, const char *what)
 {
     struct side *side = &pair->sides[GPU];
-    size_t element = ss_dtype_bytes(side->type);
+    size_t element = ss_dtype_bytes(a->type);
     void *left = get(side, a->at[GPU] + a_at * element, count * element);
     void *right = get(side, b->at[GPU] + b_at * element, count * element);
     if (memcmp(left, right, count * element) != 0) {

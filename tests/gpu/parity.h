@@ -39,7 +39,8 @@ struct pair {
 /* A block of memory on both sides. */
 struct both {
     ss_device_address at[SIDES];
-    size_t count; /* elements */
+    size_t count;       /* elements */
+    enum ss_dtype type; /* of activations and sums, on the CUDA side */
 };
 
 /* The statement that follows runs on each side in turn. */
@@ -57,8 +58,11 @@ int pair_close(struct pair *pair);
 /* Frees all blocks, and prints what CASE compared. */
 void pair_end(struct pair *pair, const char *name);
 
-struct both put_random(struct pair *pair, size_t count, float scale); /* activations */
-struct both put_poison(struct pair *pair, size_t count);              /* activations */
+/* Activations; and unfinished products. */
+struct both put_random(struct pair *pair, size_t count, float scale);
+struct both put_poison(struct pair *pair, size_t count);
+struct both put_random_sums(struct pair *pair, size_t count, float scale);
+struct both put_poison_sums(struct pair *pair, size_t count);
 struct both put_bytes(struct pair *pair, const void *bytes, size_t count);
 struct both put_ints(struct pair *pair, const int32_t *values, size_t count);
 /* Random weights of a type, ROWS of 0 giving none. */
@@ -67,12 +71,14 @@ struct both put_weights(struct pair *pair, uint32_t rows, uint32_t columns, enum
 const struct ss_weight *weight_at(const struct both *block, int side, uint32_t rows,
                                   uint32_t columns, enum ss_dtype dtype, struct ss_weight *out);
 
-/* Activations of both sides: relative distance within the tolerance, every element written. */
+/* Activations or sums of both sides: relative distance within the tolerance, every element written.
+ */
 void compare(struct pair *pair, const struct both *block, size_t offset, size_t count,
              const char *what);
 /* Integers of both sides: equal. */
 void compare_ints(struct pair *pair, const struct both *block, size_t count, const char *what);
-/* COUNT activations of the CUDA side, from elements A and B of their blocks on: the same bits. */
+/* COUNT activations or sums of the CUDA side, from elements A and B of their blocks on: the same
+ * bits. */
 void compare_bits(struct pair *pair, const struct both *a, size_t a_at, const struct both *b,
                   size_t b_at, size_t count, const char *what);
 

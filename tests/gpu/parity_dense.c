@@ -9,14 +9,15 @@ struct dense_case {
     enum ss_dtype type, bias_type;
     enum ss_norm_kind norm;
     enum ss_activation activation;
-    bool biased, gated, adds;
+    bool biased, gated, adds, unfinished;
 };
 
 static void describe(const struct dense_case *c, char *what, size_t bytes)
 {
-    snprintf(what, bytes, "dense %u x %u x %u %s, bias %s, norm %d, activation %d%s%s", c->rows,
+    snprintf(what, bytes, "dense %u x %u x %u %s, bias %s, norm %d, activation %d%s%s%s", c->rows,
              c->n, c->k, ss_dtype_name(c->type), c->biased ? ss_dtype_name(c->bias_type) : "none",
-             (int)c->norm, (int)c->activation, c->gated ? ", gated" : "", c->adds ? ", adds" : "");
+             (int)c->norm, (int)c->activation, c->gated ? ", gated" : "", c->adds ? ", adds" : "",
+             c->unfinished ? ", unfinished" : "");
 }
 
 /* The blocks of a case. */
@@ -32,8 +33,9 @@ static void run_rows(struct pair *pair, struct side *s, const struct dense_case 
     struct ss_weight weight, bias, norm_weight, norm_bias;
     int i = index_of(pair, s);
     size_t element = ss_dtype_bytes(s->type), columns = c->gated ? c->n / 2 : c->n;
+    size_t out_row = columns * ss_dtype_bytes(i == GPU ? out->type : s->type);
     const struct ss_dense dense = {
-        .out = out->at[i] + first * columns * element,
+        .out = out->at[i] + first * out_row,
         .in = blocks->in.at[i] + first * (size_t)c->k * element,
         .rows = rows,
         .weight = weight_at(&blocks->weight, i, c->n, c->k, c->type, &weight),
@@ -46,6 +48,7 @@ static void run_rows(struct pair *pair, struct side *s, const struct dense_case 
         .activation = c->activation,
         .gated = c->gated,
         .adds = c->adds,
+        .unfinished = c->unfinished,
         .normed = blocks->normed.at[i],
         .product = blocks->product.at[i],
     };
@@ -66,7 +69,6 @@ static void run(struct pair *pair, const struct dense_case *c)
 {
     char what[128];
     size_t columns = c->gated ? c->n / 2 : c->n, count = c->rows * columns;
-    size_t element = ss_dtype_bytes(pair->sides[GPU].type);
     describe(c, what, sizeof what);
     struct blocks blocks = {.in = put_random(pair, (size_t)c->rows * c->k, 2),
                             .weight = put_weights(pair, c->n, c->k, c->type),
@@ -74,13 +76,15 @@ static void run(struct pair *pair, const struct dense_case *c)
                             .norm_weight = put_weights(pair, 1, c->k, c->bias_type),
                             .norm_bias = put_weights(pair, 1, c->k, c->bias_type),
                             .normed = put_poison(pair, (size_t)c->rows * c->k),
-                            .product = put_poison(pair, (size_t)c->rows * c->n)};
-    struct both out = c->adds ? put_random(pair, count, 4) : put_poison(pair, count);
-    struct both alone = put_poison(pair, count);
+                            .product = put_poison_sums(pair, (size_t)c->rows * c->n)};
+    struct both out = c->adds         ? put_random(pair, count, 4)
+                      : c->unfinished ? put_poison_sums(pair, count)
+                                      : put_poison(pair, count);
+    struct both alone = c->unfinished ? put_poison_sums(pair, count) : put_poison(pair, count);
     uint32_t apart = rows_apart(pair, c);
     struct side *gpu = &pair->sides[GPU];
-    MUST(
-        gpu->device->ops->copy_on_device(gpu->stream, alone.at[GPU], out.at[GPU], count * element));
+    MUST(gpu->device->ops->copy_on_device(gpu->stream, alone.at[GPU], out.at[GPU],
+                                          count * ss_dtype_bytes(out.type)));
     ON_BOTH(pair, s) run_rows(pair, s, c, &blocks, &out, 0, c->rows);
     double tolerance = pair->tolerance;
     if (c->type == SS_BF16)
@@ -104,14 +108,18 @@ void parity_dense(struct pair *pair)
     for (size_t i = pair->brief ? 3 : 0; i < (pair->brief ? 5 : COUNT(shapes)); i++)
         for (size_t r = 0; r < counts; r += pair->brief ? 4 : 1) {
             struct dense_case c = {rows[r],      shapes[i][0],       shapes[i][1], own,   own,
-                                   SS_NORM_NONE, SS_ACTIVATION_NONE, true,         false, false};
+                                   SS_NORM_NONE, SS_ACTIVATION_NONE, true,         false, false,
+                                   false};
             run(pair, &c);
             c.norm = SS_NORM_LAYER;
             c.activation = i % 2 ? SS_ACTIVATION_RELU : SS_ACTIVATION_GELU;
             c.bias_type = types[(r + i) % COUNT(types)];
             run(pair, &c);
-            c.norm = SS_NORM_RMS;
             c.activation = SS_ACTIVATION_NONE;
+            c.unfinished = true;
+            run(pair, &c);
+            c.norm = SS_NORM_RMS;
+            c.unfinished = false;
             c.gated = true;
             c.biased = r % 2;
             run(pair, &c);

@@ -61,8 +61,9 @@ static void check_time(uint64_t begin_ns, double due_s)
 static void run_linear(uint32_t rows, const struct ss_weight *weight, int times)
 {
     for (int i = 0; i < times; i++)
-        cr_assert_eq(ops->table->linear(ops, stream, 0, 0, rows, weight, 0, SS_ACTIVATION_NONE),
-                     SS_OK);
+        cr_assert_eq(
+            ops->table->linear(ops, stream, 0, 0, rows, weight, 0, SS_ACTIVATION_NONE, false),
+            SS_OK);
     finish();
 }
 
@@ -113,7 +114,7 @@ Test(ops_paced, the_rest_takes_no_time)
         cr_assert_eq(t->rms_norm(ops, stream, 0, 0, 4, 1000, &weight, 1), SS_OK);
         cr_assert_eq(t->add(ops, stream, 0, 0, 4, 1000, 0), SS_OK);
         cr_assert_eq(t->silu_multiply(ops, stream, 0, 0, 4, 1000), SS_OK);
-        cr_assert_eq(t->rotate(ops, stream, &step, 0, 1, 1, 10, 0), SS_OK);
+        cr_assert_eq(t->rotate(ops, stream, &step, 0, 0, 1, 1, 10, 0), SS_OK);
         cr_assert_eq(t->gather_rows(ops, stream, 0, 0, 0, 4, 1000), SS_OK);
     }
     finish();

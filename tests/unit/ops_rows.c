@@ -109,8 +109,7 @@ Test(ops_rows, rotate_turns_queries_and_keys_by_halves)
     for (int i = 0; i < HALF; i++)
         frequencies[i] = powf(10000, -(float)i / HALF);
     float *before = random_floats(COUNT(qkv), 7);
-    memcpy(qkv, before, sizeof qkv);
-    ss_cpu_rotate(qkv, positions, COUNT(positions), HEADS, KV_HEADS, DIM, frequencies);
+    ss_cpu_rotate(qkv, before, positions, COUNT(positions), HEADS, KV_HEADS, DIM, frequencies);
     for (size_t row = 0; row < COUNT(positions); row++) {
         for (int h = 0; h < HEADS + KV_HEADS; h++) {
             const float *from = before + row * WIDTH + h * DIM, *to = qkv + row * WIDTH + h * DIM;

@@ -117,7 +117,7 @@ Test(ops_table, linear_with_every_activation)
         if (activation == SS_ACTIVATION_GELU)
             ss_cpu_gelu(expected, ROWS * N);
         cr_assert_eq(ops->table->linear(ops, stream, out_address, in_address, ROWS, &weight, &bias,
-                                        (enum ss_activation)activation),
+                                        (enum ss_activation)activation, false),
                      SS_OK);
         from_device(out, out_address, sizeof out);
         same_bits(expected, out, ROWS * N, "linear");
@@ -256,8 +256,10 @@ Test(ops_table, rotate_and_attention)
     float *qkv = random_floats(STEP_ROWS * WIDTH, 1), *pool = random_floats(POOL, 2);
     float frequencies[DIM / 2] = {1, 0.1f, 0.01f, 0.001f};
     float out[STEP_ROWS * HEADS * DIM], expected[STEP_ROWS * HEADS * DIM], pool_after[POOL];
+    float turned[STEP_ROWS * WIDTH];
     struct ss_step step = step_on_device();
     ss_device_address qkv_address = to_device(qkv, sizeof *qkv * STEP_ROWS * WIDTH);
+    ss_device_address turned_address = to_device(0, sizeof turned);
     ss_device_address turns = to_device(frequencies, sizeof frequencies);
     ss_device_address out_address = to_device(0, sizeof out);
     struct ss_kv_layout kv = {.pool = to_device(pool, sizeof *pool * POOL),
@@ -267,17 +269,19 @@ Test(ops_table, rotate_and_attention)
                               .kv_heads = KV_HEADS,
                               .head_dim = DIM};
     const struct ss_ops_table *t = ops->table;
-    cr_assert_eq(t->rotate(ops, stream, &step, qkv_address, HEADS, KV_HEADS, DIM, turns), SS_OK);
-    cr_assert_eq(t->attention(ops, stream, &step, &kv, 1, qkv_address, HEADS, 0.3f, out_address),
+    cr_assert_eq(
+        t->rotate(ops, stream, &step, turned_address, qkv_address, HEADS, KV_HEADS, DIM, turns),
+        SS_OK);
+    cr_assert_eq(t->attention(ops, stream, &step, &kv, 1, turned_address, HEADS, 0.3f, out_address),
                  SS_OK);
     from_device(out, out_address, sizeof out);
     from_device(pool_after, kv.pool, sizeof pool_after);
 
     static const int32_t blocks[] = {4, 1, 0, 2, 3, 5};
     kv.pool = (uintptr_t)pool;
-    ss_cpu_rotate(qkv, positions, STEP_ROWS, HEADS, KV_HEADS, DIM, frequencies);
+    ss_cpu_rotate(turned, qkv, positions, STEP_ROWS, HEADS, KV_HEADS, DIM, frequencies);
     const struct ss_cpu_attention call = {.out = expected,
-                                          .qkv = qkv,
+                                          .qkv = turned,
                                           .rows = STEP_ROWS,
                                           .heads = HEADS,
                                           .positions = positions,
@@ -292,8 +296,8 @@ Test(ops_table, rotate_and_attention)
     same_bits(expected, out, COUNT(out), "attention");
     same_bits(pool, pool_after, POOL, "keys and values");
     /* Slot positions 3 and 4 of the first sequence: pages 1 and 0, key heads behind the queries. */
-    same_bits(pool + 1 * LAYERS * LAYER_FLOATS + LAYER_FLOATS + KV_HEADS * DIM, qkv + HEADS * DIM,
-              KV_HEADS * DIM, "the key of position 3");
+    same_bits(pool + 1 * LAYERS * LAYER_FLOATS + LAYER_FLOATS + KV_HEADS * DIM,
+              turned + HEADS * DIM, KV_HEADS * DIM, "the key of position 3");
 
     kv.head_dim = SS_CPU_HEAD_DIM_MAX + 2;
     cr_assert_eq(t->attention(ops, stream, &step, &kv, 1, qkv_address, HEADS, 1, out_address),

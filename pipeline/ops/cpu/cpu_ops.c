@@ -17,6 +17,7 @@ static const struct ss_ops_table table = {
     .name = "cpu",
     .batch_invariant = true,
     .activation_dtype = SS_F32,
+    .sum_dtype = SS_F32,
     .takes_padding = true,
     .destroy = destroy,
     .gather_tokens = ss_cpu_queue_gather_tokens,

@@ -22,7 +22,7 @@ struct ss_cpu_ops {
 enum ss_status ss_cpu_queue_linear(struct ss_ops *ops, struct ss_stream *stream,
                                    ss_device_address out, ss_device_address in, uint32_t rows,
                                    const struct ss_weight *weight, const struct ss_weight *bias,
-                                   enum ss_activation activation);
+                                   enum ss_activation activation, bool unfinished);
 enum ss_status ss_cpu_queue_layer_norm(struct ss_ops *ops, struct ss_stream *stream,
                                        ss_device_address out, ss_device_address in, uint32_t rows,
                                        uint32_t columns, const struct ss_weight *weight,
@@ -45,9 +45,9 @@ enum ss_status ss_cpu_queue_add_positions(struct ss_ops *ops, struct ss_stream *
                                           const struct ss_step *step, const struct ss_weight *table,
                                           uint32_t offset, ss_device_address out);
 enum ss_status ss_cpu_queue_rotate(struct ss_ops *ops, struct ss_stream *stream,
-                                   const struct ss_step *step, ss_device_address qkv,
-                                   uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
-                                   ss_device_address frequencies);
+                                   const struct ss_step *step, ss_device_address out,
+                                   ss_device_address in, uint32_t heads, uint32_t kv_heads,
+                                   uint32_t head_dim, ss_device_address frequencies);
 enum ss_status ss_cpu_queue_attention(struct ss_ops *ops, struct ss_stream *stream,
                                       const struct ss_step *step, const struct ss_kv_layout *kv,
                                       uint32_t layer, ss_device_address qkv, uint32_t heads,

@@ -35,8 +35,9 @@ static enum ss_status run_linear(void *arguments)
 enum ss_status ss_cpu_queue_linear(struct ss_ops *ops, struct ss_stream *stream,
                                    ss_device_address out, ss_device_address in, uint32_t rows,
                                    const struct ss_weight *weight, const struct ss_weight *bias,
-                                   enum ss_activation activation)
+                                   enum ss_activation activation, bool unfinished)
 {
+    (void)unfinished;
     SS_ASSERT(!bias || bias->columns == weight->rows);
     const struct linear linear = {
         .ops = cpu(ops),

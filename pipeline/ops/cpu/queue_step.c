@@ -62,7 +62,8 @@ enum ss_status ss_cpu_queue_add_positions(struct ss_ops *ops, struct ss_stream *
 }
 
 struct rotate {
-    float *qkv;
+    float *out;
+    const float *in;
     const int32_t *positions;
     const float *frequencies;
     uint32_t rows, heads, kv_heads, head_dim;
@@ -71,7 +72,7 @@ struct rotate {
 static enum ss_status run_rotate(void *arguments)
 {
     const struct rotate *call = arguments;
-    ss_cpu_rotate(call->qkv, call->positions, call->rows, call->heads, call->kv_heads,
+    ss_cpu_rotate(call->out, call->in, call->positions, call->rows, call->heads, call->kv_heads,
                   call->head_dim, call->frequencies);
     return SS_OK;
 }
@@ -85,16 +86,17 @@ static enum ss_status check_head_dim(uint32_t head_dim)
 }
 
 enum ss_status ss_cpu_queue_rotate(struct ss_ops *ops, struct ss_stream *stream,
-                                   const struct ss_step *step, ss_device_address qkv,
-                                   uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
-                                   ss_device_address frequencies)
+                                   const struct ss_step *step, ss_device_address out,
+                                   ss_device_address in, uint32_t heads, uint32_t kv_heads,
+                                   uint32_t head_dim, ss_device_address frequencies)
 {
     (void)ops;
     enum ss_status status = check_head_dim(head_dim);
     if (status)
         return status;
     SS_ASSERT(head_dim % 2 == 0);
-    const struct rotate call = {.qkv = (float *)(uintptr_t)qkv,
+    const struct rotate call = {.out = (float *)(uintptr_t)out,
+                                .in = (const float *)(uintptr_t)in,
                                 .positions = int32_at(step->positions),
                                 .frequencies = (const float *)(uintptr_t)frequencies,
                                 .rows = step->rows,

@@ -111,9 +111,10 @@ static void rotate_head(float *head, uint32_t half, const float *cosines, const 
     }
 }
 
-void ss_cpu_rotate(float *qkv, const int32_t *positions, uint32_t rows, uint32_t heads,
-                   uint32_t kv_heads, uint32_t head_dim, const float *frequencies)
+void ss_cpu_rotate(float *out, const float *in, const int32_t *positions, uint32_t rows,
+                   uint32_t heads, uint32_t kv_heads, uint32_t head_dim, const float *frequencies)
 {
+    size_t width = (size_t)(heads + 2 * kv_heads) * head_dim;
     float cosines[SS_CPU_HEAD_DIM_MAX / 2], sines[SS_CPU_HEAD_DIM_MAX / 2];
     uint32_t half = head_dim / 2;
     for (size_t row = 0; row < rows; row++) {
@@ -122,7 +123,7 @@ void ss_cpu_rotate(float *qkv, const int32_t *positions, uint32_t rows, uint32_t
             cosines[i] = cosf(angle);
             sines[i] = sinf(angle);
         }
-        float *first = qkv + row * (heads + 2 * kv_heads) * head_dim;
+        float *first = memcpy(out + row * width, in + row * width, width * sizeof *out);
         /* Keys lie behind queries, so both are one run of heads. */
         for (uint32_t h = 0; h < heads + kv_heads; h++)
             rotate_head(first + (size_t)h * head_dim, half, cosines, sines);

@@ -34,8 +34,8 @@ void ss_cpu_add(float *out, const float *in, uint32_t rows, uint32_t columns,
 void ss_cpu_gelu(float *data, uint64_t count);
 
 /* Rotary positions (Su et al., arXiv 2104.09864) in halves: dimension i turns with i + dim / 2. */
-void ss_cpu_rotate(float *qkv, const int32_t *positions, uint32_t rows, uint32_t heads,
-                   uint32_t kv_heads, uint32_t head_dim, const float *frequencies);
+void ss_cpu_rotate(float *out, const float *in, const int32_t *positions, uint32_t rows,
+                   uint32_t heads, uint32_t kv_heads, uint32_t head_dim, const float *frequencies);
 
 /* Writes the keys and values of CALL's rows to their blocks. */
 void ss_cpu_write_kv(const struct ss_cpu_attention *call);

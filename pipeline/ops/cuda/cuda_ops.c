@@ -17,16 +17,16 @@ static void destroy(struct ss_ops *base)
     ss_free(ops);
 }
 
-#define TABLE(dtype, invariant)                                                                   \
-    {                                                                                             \
-        .name = "cuda", .batch_invariant = invariant, .activation_dtype = dtype,                  \
-        .loads_late = true, .takes_padding = true, .destroy = destroy,                            \
-        .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,                           \
-        .add_positions = ss_cuda_add_positions, .linear = ss_cuda_linear, .dense = ss_cuda_dense, \
-        .layer_norm = ss_cuda_layer_norm, .rms_norm = ss_cuda_rms_norm, .add = ss_cuda_add,       \
-        .silu_multiply = ss_cuda_silu_multiply, .rotate = ss_cuda_rotate,                         \
-        .attention = ss_cuda_attention, .gather_rows = ss_cuda_gather_rows,                       \
-        .sample = ss_cuda_sample, .store_tokens = ss_cuda_store_tokens,                           \
+#define TABLE(dtype, invariant)                                                                    \
+    {                                                                                              \
+        .name = "cuda", .batch_invariant = invariant, .activation_dtype = dtype,                   \
+        .sum_dtype = dtype == SS_BF16 ? SS_F32 : dtype, .loads_late = true, .takes_padding = true, \
+        .destroy = destroy, .gather_tokens = ss_cuda_gather_tokens, .embed = ss_cuda_embed,        \
+        .add_positions = ss_cuda_add_positions, .linear = ss_cuda_linear, .dense = ss_cuda_dense,  \
+        .layer_norm = ss_cuda_layer_norm, .rms_norm = ss_cuda_rms_norm, .add = ss_cuda_add,        \
+        .silu_multiply = ss_cuda_silu_multiply, .rotate = ss_cuda_rotate,                          \
+        .attention = ss_cuda_attention, .gather_rows = ss_cuda_gather_rows,                        \
+        .sample = ss_cuda_sample, .store_tokens = ss_cuda_store_tokens,                            \
     }
 
 /* By whether they are invariant. */

@@ -70,6 +70,15 @@ template <> struct dtype_of<__nv_bfloat16> {
     static const enum ss_dtype value = SS_BF16;
 };
 
+/* What unfinished products have in place of T. */
+template <typename T> struct sum_type {
+    using type = T;
+};
+template <> struct sum_type<__nv_bfloat16> {
+    using type = float;
+};
+template <typename T> using sum_of = typename sum_type<T>::type;
+
 /* Eight weights from element C on, a multiple of eight; NONE where there are none. One load where
  * they have the activations' type. */
 template <typename T>

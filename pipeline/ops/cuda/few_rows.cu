@@ -42,8 +42,8 @@ struct normed {
     float epsilon;
 };
 
-template <typename T> struct product {
-    T *out;
+template <typename T, typename Out> struct product {
+    Out *out;
     const T *in, *weight;
     struct weights bias;
     struct normed norm;
@@ -94,8 +94,8 @@ static __device__ inline void meet(void)
 }
 
 /* One lane a row of the tile. */
-template <typename T>
-static __device__ void copy_weights(const struct product<T> &p, struct shared *shared,
+template <typename T, typename Out>
+static __device__ void copy_weights(const struct product<T, Out> &p, struct shared *shared,
                                     unsigned char *ring)
 {
     unsigned lane = threadIdx.x % 32;
@@ -148,8 +148,8 @@ struct affine {
     float weight[AHEAD][WIDTH], bias[AHEAD][WIDTH];
 };
 
-template <typename T>
-static __device__ void fetch_affine(const struct product<T> &p, struct affine *affine)
+template <typename T, typename Out>
+static __device__ void fetch_affine(const struct product<T, Out> &p, struct affine *affine)
 {
 #pragma unroll
     for (unsigned i = 0; i < AHEAD; i++) {
@@ -162,8 +162,9 @@ static __device__ void fetch_affine(const struct product<T> &p, struct affine *a
 }
 
 /* The input's rows, 16 bytes at a time; returns the worker's own sums of them. */
-template <typename T>
-static __device__ void copy_input(const struct product<T> &p, unsigned char *input, float *sums)
+template <typename T, typename Out>
+static __device__ void copy_input(const struct product<T, Out> &p, unsigned char *input,
+                                  float *sums)
 {
 #pragma unroll
     for (unsigned row = 0; row < ROWS_MAX; row++) {
@@ -181,10 +182,10 @@ static __device__ void copy_input(const struct product<T> &p, unsigned char *inp
     }
 }
 
-template <typename T>
-static __device__ void apply_affine(const struct product<T> &p, unsigned char *input, unsigned c,
-                                    const float *means, const float *scales, const float *weight,
-                                    const float *bias)
+template <typename T, typename Out>
+static __device__ void apply_affine(const struct product<T, Out> &p, unsigned char *input,
+                                    unsigned c, const float *means, const float *scales,
+                                    const float *weight, const float *bias)
 {
 #pragma unroll
     for (unsigned row = 0; row < ROWS_MAX; row++) {
@@ -201,9 +202,9 @@ static __device__ void apply_affine(const struct product<T> &p, unsigned char *i
 
 /* What norms.cu does, bit by bit, to rows in shared memory. A worker meets the elements that it
  * copied. */
-template <typename T>
-static __device__ void normalise(const struct product<T> &p, unsigned char *input, float *means,
-                                 const struct affine &affine, struct shared *shared)
+template <typename T, typename Out>
+static __device__ void normalise(const struct product<T, Out> &p, unsigned char *input,
+                                 float *means, const struct affine &affine, struct shared *shared)
 {
     float scales[ROWS_MAX];
     if (p.norm.kind == SS_NORM_LAYER)
@@ -250,12 +251,12 @@ static __device__ inline float activate(float value, enum ss_activation activati
 
 /* What a worker writes of a tile: one element of the output, of a row and of the tile's places R
  * and, gated, that of the gate's partner. Bias and what it is added to are fetched ahead. */
-template <typename T> struct element {
-    T *to; /* null: none */
+template <typename T, typename Out> struct element {
+    Out *to; /* null: none */
     unsigned row, r;
     float before, bias, partner_bias;
 
-    __device__ void begin(const struct product<T> &p, unsigned tile)
+    __device__ void begin(const struct product<T, Out> &p, unsigned tile)
     {
         unsigned across = p.gated ? TILE / 2 : TILE, column = tile * across + threadIdx.x % across;
         row = threadIdx.x / across;
@@ -282,7 +283,7 @@ template <typename T> struct element {
         return total;
     }
 
-    __device__ void end(const struct product<T> &p, const float (*parts)[ROWS_MAX][TILE]) const
+    __device__ void end(const struct product<T, Out> &p, const float (*parts)[ROWS_MAX][TILE]) const
     {
         if (!to)
             return;
@@ -291,13 +292,13 @@ template <typename T> struct element {
             value = value / (1.0f + expf(-value)) * (sum(parts, r + TILE / 2) + partner_bias);
         else
             value = activate(value, p.activation);
-        *to = narrow<T>(p.adds ? before + value : value);
+        *to = narrow<Out>(p.adds ? before + value : value);
     }
 };
 
 /* A warp's part of a span: a lane has eight of every 32 columns. */
-template <typename T>
-static __device__ inline void multiply_span(float *sum, const struct product<T> &p,
+template <typename T, typename Out>
+static __device__ inline void multiply_span(float *sum, const struct product<T, Out> &p,
                                             const unsigned char *input, const unsigned char *place,
                                             unsigned begin)
 {
@@ -318,15 +319,15 @@ static __device__ inline void multiply_span(float *sum, const struct product<T> 
     }
 }
 
-template <typename T>
-static __device__ void work(const struct product<T> &p, struct shared *shared,
+template <typename T, typename Out>
+static __device__ void work(const struct product<T, Out> &p, struct shared *shared,
                             const unsigned char *input, const unsigned char *ring)
 {
     unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, side = 0;
     struct turn turn = {0, 0};
     for (unsigned tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, side ^= 1) {
         float sum[4] = {0, 0, 0, 0};
-        struct element<T> element;
+        struct element<T, Out> element;
         element.begin(p, tile);
         for (unsigned begin = 0; begin < p.k; begin += SPAN, turn.next(p.ring)) {
             await(&shared->full[turn.place], turn.parity);
@@ -347,9 +348,9 @@ static __device__ void work(const struct product<T> &p, struct shared *shared,
 
 #endif
 
-template <typename T>
+template <typename T, typename Out>
 static __global__ void __launch_bounds__(THREADS, 1)
-    multiply_few(const __grid_constant__ struct product<T> p)
+    multiply_few(const __grid_constant__ struct product<T, Out> p)
 {
 #if __CUDA_ARCH__ >= 900
     extern __shared__ __align__(128) unsigned char memory[];
@@ -402,8 +403,8 @@ extern "C" bool ss_cuda_few_rows_fit(const struct ss_cuda_ops *ops, const struct
                ops->shared_bytes_max;
 }
 
-extern "C" enum ss_status ss_cuda_multiply_few(struct ss_cuda_ops *ops, struct ss_stream *stream,
-                                               const struct ss_dense *dense)
+template <typename T, typename Out>
+static void launch(const struct ss_cuda_ops *ops, cudaStream_t stream, const struct ss_dense *dense)
 {
     const struct ss_weight *weight = dense->weight;
     const struct ss_norm *norm = &dense->norm;
@@ -411,56 +412,68 @@ extern "C" enum ss_status ss_cuda_multiply_few(struct ss_cuda_ops *ops, struct s
     size_t room = ops->shared_bytes_max - sizeof(struct shared) - in_bytes;
     size_t ring = room > ROOM_BYTES ? (room - ROOM_BYTES) / PLACE_BYTES : 0;
     ring = ring < RING_MIN ? RING_MIN : ring < RING_MAX ? ring : RING_MAX;
+    struct product<T, Out> p = {
+    };
+    p.out = (Out *)dense->out;
+    p.in = (const T *)dense->in;
+    p.weight = (const T *)weight->address;
+    p.bias = weights_of(dense->bias);
+    p.norm = {norm->kind, weights_of(norm->weight), weights_of(norm->bias), norm->epsilon};
+    p.rows = dense->rows;
+    p.n = weight->rows;
+    p.k = weight->columns;
+    p.ring = (unsigned)ring;
+    p.row_bytes = (unsigned)(in_bytes / dense->rows);
+    p.activation = dense->activation;
+    p.gated = dense->gated;
+    p.adds = dense->adds;
+    p.columns = dense->gated ? p.n / 2 : p.n;
+    unsigned across = dense->gated ? TILE / 2 : TILE;
+    p.tiles = (p.columns + across - 1) / across;
+    unsigned blocks = p.tiles < ops->processors ? p.tiles : ops->processors;
+    launch_early(multiply_few<T, Out>, dim3(blocks), THREADS, ring * PLACE_BYTES + in_bytes, stream,
+                 p);
+}
+
+extern "C" enum ss_status ss_cuda_multiply_few(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                                               const struct ss_dense *dense)
+{
     return launch_by_type(&ops->base, "linear", [&](auto type) {
         using T = decltype(type);
-        struct product<T> p = {
-        };
-        p.out = (T *)dense->out;
-        p.in = (const T *)dense->in;
-        p.weight = (const T *)weight->address;
-        p.bias = weights_of(dense->bias);
-        p.norm = {norm->kind, weights_of(norm->weight), weights_of(norm->bias), norm->epsilon};
-        p.rows = dense->rows;
-        p.n = weight->rows;
-        p.k = weight->columns;
-        p.ring = (unsigned)ring;
-        p.row_bytes = (unsigned)(in_bytes / dense->rows);
-        p.activation = dense->activation;
-        p.gated = dense->gated;
-        p.adds = dense->adds;
-        p.columns = dense->gated ? p.n / 2 : p.n;
-        unsigned across = dense->gated ? TILE / 2 : TILE;
-        p.tiles = (p.columns + across - 1) / across;
-        unsigned blocks = p.tiles < ops->processors ? p.tiles : ops->processors;
-        launch_early(multiply_few<T>, dim3(blocks), THREADS, ring * PLACE_BYTES + in_bytes,
-                     native(stream), p);
+        if (dense->unfinished)
+            launch<T, sum_of<T>>(ops, native(stream), dense);
+        else
+            launch<T, T>(ops, native(stream), dense);
     });
 }
 
-template <typename T> static int load_for(int shared_bytes)
+template <typename T, typename Out> static int load_for(int shared_bytes)
 {
     cudaError_t code = cudaFuncSetAttribute(
-        multiply_few<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
-    return code != cudaSuccess ? (int)code : load_kernels(multiply_few<T>);
+        multiply_few<T, Out>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    return code != cudaSuccess ? (int)code : load_kernels(multiply_few<T, Out>);
 }
 
 extern "C" int ss_cuda_load_few_rows(struct ss_cuda_ops *ops)
 {
-    int device, major, bytes, processors;
+    int device, bytes, processors;
+    cudaFuncAttributes built;
     cudaError_t code = cudaGetDevice(&device);
-    if (code == cudaSuccess)
-        code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (code == cudaSuccess)
         code = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     if (code == cudaSuccess)
         code = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+    if (code == cudaSuccess)
+        code = cudaFuncGetAttributes(&built, (const void *)multiply_few<__half, __half>);
     if (code != cudaSuccess)
         return (int)code;
     ops->processors = (uint32_t)processors;
-    if (major < 9)
+    /* Built for less, the kernel is empty, whatever the device is. */
+    if (built.ptxVersion < 90)
         return cudaSuccess;
     ops->shared_bytes_max = (size_t)bytes;
     int dynamic = bytes - (int)sizeof(struct shared);
-    int failed = load_for<__half>(dynamic);
-    return failed ? failed : load_for<__nv_bfloat16>(dynamic);
+    int failed = load_for<__half, __half>(dynamic);
+    failed = failed ? failed : load_for<__nv_bfloat16, __nv_bfloat16>(dynamic);
+    return failed ? failed : load_for<__nv_bfloat16, float>(dynamic);
 }

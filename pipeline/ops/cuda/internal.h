@@ -42,7 +42,8 @@ enum ss_status ss_cuda_add_positions(struct ss_ops *ops, struct ss_stream *strea
                                      uint32_t offset, ss_device_address out);
 enum ss_status ss_cuda_linear(struct ss_ops *ops, struct ss_stream *stream, ss_device_address out,
                               ss_device_address in, uint32_t rows, const struct ss_weight *weight,
-                              const struct ss_weight *bias, enum ss_activation activation);
+                              const struct ss_weight *bias, enum ss_activation activation,
+                              bool unfinished);
 enum ss_status ss_cuda_dense(struct ss_ops *ops, struct ss_stream *stream,
                              const struct ss_dense *dense);
 enum ss_status ss_cuda_layer_norm(struct ss_ops *ops, struct ss_stream *stream,
@@ -59,8 +60,9 @@ enum ss_status ss_cuda_silu_multiply(struct ss_ops *ops, struct ss_stream *strea
                                      ss_device_address out, ss_device_address in, uint32_t rows,
                                      uint32_t columns);
 enum ss_status ss_cuda_rotate(struct ss_ops *ops, struct ss_stream *stream,
-                              const struct ss_step *step, ss_device_address qkv, uint32_t heads,
-                              uint32_t kv_heads, uint32_t head_dim, ss_device_address frequencies);
+                              const struct ss_step *step, ss_device_address out,
+                              ss_device_address in, uint32_t heads, uint32_t kv_heads,
+                              uint32_t head_dim, ss_device_address frequencies);
 enum ss_status ss_cuda_attention(struct ss_ops *ops, struct ss_stream *stream,
                                  const struct ss_step *step, const struct ss_kv_layout *kv,
                                  uint32_t layer, ss_device_address qkv, uint32_t heads, float scale,
@@ -84,11 +86,11 @@ void ss_cuda_plans_destroy(struct ss_cuda_plans *plans);
 /* to[count] = from[count] of the instance's activation type, converted to DTYPE. */
 enum ss_status ss_cuda_convert(struct ss_ops *ops, struct ss_stream *stream, ss_device_address to,
                                ss_device_address from, size_t count, enum ss_dtype dtype);
-/* out[rows][columns] = act(in + bias[columns]); in is fp32, or activations where it is OUT itself.
- */
+/* out[rows][columns] = act(in + bias[columns]); in is fp32, or OUT itself; DTYPE is OUT's. */
 enum ss_status ss_cuda_finish(struct ss_ops *ops, struct ss_stream *stream, ss_device_address out,
                               ss_device_address in, uint32_t rows, uint32_t columns,
-                              const struct ss_weight *bias, enum ss_activation activation);
+                              const struct ss_weight *bias, enum ss_activation activation,
+                              enum ss_dtype dtype);
 
 /* Load the kernels of a file, and prepare what of OPS they use; each returns a cudaError_t. */
 int ss_cuda_load_rows(struct ss_cuda_ops *ops);

@@ -216,16 +216,17 @@ static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream
     return SS_OK;
 }
 
-/* Weights of the activations' type: the library adds the bias and applies ReLU itself. */
+/* Weights of the activations' type: the library adds the bias and applies ReLU itself, where it
+ * leaves activations. */
 static enum ss_status linear_direct(struct ss_cuda_ops *ops, struct ss_stream *stream,
                                     ss_device_address out, ss_device_address in, uint32_t rows,
                                     const struct ss_weight *weight, const struct ss_weight *bias,
-                                    enum ss_activation activation)
+                                    enum ss_activation activation, enum ss_dtype out_dtype)
 {
-    enum ss_dtype type = ops->base.table->activation_dtype;
-    bool alone = (bias && bias->dtype != type) || activation == SS_ACTIVATION_GELU;
-    struct plan_key key = {weight->rows, weight->columns,          rows, type,
-                           type,         CUBLASLT_EPILOGUE_DEFAULT};
+    bool alone = (bias && (bias->dtype != weight->dtype || bias->dtype != out_dtype)) ||
+                 activation == SS_ACTIVATION_GELU;
+    struct plan_key key = {weight->rows,  weight->columns, rows,
+                           weight->dtype, out_dtype,       CUBLASLT_EPILOGUE_DEFAULT};
     if (!alone && bias)
         key.epilogue =
             activation == SS_ACTIVATION_RELU ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
@@ -234,7 +235,8 @@ static enum ss_status linear_direct(struct ss_cuda_ops *ops, struct ss_stream *s
     enum ss_status status = multiply(ops, stream, &key, out, in, weight->address,
                                      !alone && bias ? bias->address : 0, 0);
     if (!status && alone)
-        status = ss_cuda_finish(&ops->base, stream, out, out, rows, weight->rows, bias, activation);
+        status = ss_cuda_finish(&ops->base, stream, out, out, rows, weight->rows, bias, activation,
+                                out_dtype);
     return status;
 }
 
@@ -242,9 +244,10 @@ static enum ss_status linear_direct(struct ss_cuda_ops *ops, struct ss_stream *s
 static enum ss_status linear_converted(struct ss_cuda_ops *ops, struct ss_stream *stream,
                                        ss_device_address out, ss_device_address in, uint32_t rows,
                                        const struct ss_weight *weight, const struct ss_weight *bias,
-                                       enum ss_activation activation)
+                                       enum ss_activation activation, enum ss_dtype out_dtype)
 {
     size_t element = ss_dtype_bytes(ops->base.table->activation_dtype);
+    size_t out_row = weight->rows * ss_dtype_bytes(out_dtype);
     size_t widest = weight->rows > weight->columns ? weight->rows : weight->columns;
     size_t slice = SS_CUDA_SCRATCH_BYTES / (widest * sizeof(float));
     enum ss_status status = SS_OK;
@@ -262,31 +265,34 @@ static enum ss_status linear_converted(struct ss_cuda_ops *ops, struct ss_stream
             status = multiply(ops, stream, &key, ops->scratch_out, ops->scratch_in, weight->address,
                               0, 0);
         if (!status)
-            status = ss_cuda_finish(&ops->base, stream, out + done * (size_t)weight->rows * element,
-                                    ops->scratch_out, count, weight->rows, bias, activation);
+            status = ss_cuda_finish(&ops->base, stream, out + done * out_row, ops->scratch_out,
+                                    count, weight->rows, bias, activation, out_dtype);
     }
     return status;
 }
 
 enum ss_status ss_cuda_linear(struct ss_ops *base, struct ss_stream *stream, ss_device_address out,
                               ss_device_address in, uint32_t rows, const struct ss_weight *weight,
-                              const struct ss_weight *bias, enum ss_activation activation)
+                              const struct ss_weight *bias, enum ss_activation activation,
+                              bool unfinished)
 {
     struct ss_cuda_ops *ops = (struct ss_cuda_ops *)base;
+    enum ss_dtype out_dtype = unfinished ? base->table->sum_dtype : base->table->activation_dtype;
     enum ss_status status = ss_cuda_begin(base->device, "linear");
     const struct ss_dense dense = {.out = out,
                                    .in = in,
                                    .rows = rows,
                                    .weight = weight,
                                    .bias = bias,
-                                   .activation = activation};
+                                   .activation = activation,
+                                   .unfinished = unfinished};
     if (status || rows == 0)
         return status;
     if (ss_cuda_few_rows_fit(ops, &dense))
         return ss_cuda_multiply_few(ops, stream, &dense);
     return weight->dtype == base->table->activation_dtype
-               ? linear_direct(ops, stream, out, in, rows, weight, bias, activation)
-               : linear_converted(ops, stream, out, in, rows, weight, bias, activation);
+               ? linear_direct(ops, stream, out, in, rows, weight, bias, activation, out_dtype)
+               : linear_converted(ops, stream, out, in, rows, weight, bias, activation, out_dtype);
 }
 
 /* Whether the library can add to the output itself. */

@@ -18,7 +18,8 @@ static inline unsigned blocks_for(size_t count)
     i += (size_t)gridDim.x * THREADS
 
 template <typename T>
-static __global__ void add(T *out, const T *in, size_t count, unsigned columns, struct weights bias)
+static __global__ void add(T *out, const sum_of<T> *in, size_t count, unsigned columns,
+                           struct weights bias)
 {
     let_next_begin();
     await_earlier();
@@ -31,7 +32,7 @@ static __global__ void add(T *out, const T *in, size_t count, unsigned columns, 
 }
 
 template <typename T>
-static __global__ void silu_multiply(T *out, const T *in, size_t count, unsigned columns)
+static __global__ void silu_multiply(T *out, const sum_of<T> *in, size_t count, unsigned columns)
 {
     for (EACH(i, count)) {
         size_t from = i / columns * 2 * columns + i % columns;
@@ -41,20 +42,24 @@ static __global__ void silu_multiply(T *out, const T *in, size_t count, unsigned
 }
 
 template <typename T>
-static __global__ void rotate(T *qkv, const int *positions, const float *frequencies,
-                              unsigned turned, unsigned width, unsigned half)
+static __global__ void rotate(T *out, const sum_of<T> *in, const int *positions,
+                              const float *frequencies, unsigned turned, unsigned width,
+                              unsigned half)
 {
-    T *row = qkv + (size_t)blockIdx.x * width;
+    out += (size_t)blockIdx.x * width;
+    in += (size_t)blockIdx.x * width;
     let_next_begin();
     await_earlier();
     for (unsigned i = threadIdx.x; i < turned * half; i += THREADS) {
-        T *head = row + (size_t)(i / half) * 2 * half;
+        unsigned a_at = i / half * 2 * half + i % half, b_at = a_at + half;
         float sine, cosine;
         sincosf((float)positions[blockIdx.x] * frequencies[i % half], &sine, &cosine);
-        float a = widen(head[i % half]), b = widen(head[half + i % half]);
-        head[i % half] = narrow<T>(a * cosine - b * sine);
-        head[half + i % half] = narrow<T>(b * cosine + a * sine);
+        float a = widen(in[a_at]), b = widen(in[b_at]);
+        out[a_at] = narrow<T>(a * cosine - b * sine);
+        out[b_at] = narrow<T>(b * cosine + a * sine);
     }
+    for (unsigned i = turned * 2 * half + threadIdx.x; i < width; i += THREADS)
+        out[i] = narrow<T>(widen(in[i]));
 }
 
 template <typename T>
@@ -99,8 +104,8 @@ extern "C" enum ss_status ss_cuda_add(struct ss_ops *ops, struct ss_stream *stre
         return SS_OK;
     return launch_by_type(ops, "add", [&](auto type) {
         using T = decltype(type);
-        launch_early(add<T>, blocks_for(count), THREADS, 0, native(stream), (T *)out, (const T *)in,
-                     count, columns, weights_of(bias));
+        launch_early(add<T>, blocks_for(count), THREADS, 0, native(stream), (T *)out,
+                     (const sum_of<T> *)in, count, columns, weights_of(bias));
     });
 }
 
@@ -113,22 +118,23 @@ extern "C" enum ss_status ss_cuda_silu_multiply(struct ss_ops *ops, struct ss_st
         return SS_OK;
     return launch_by_type(ops, "silu_multiply", [&](auto type) {
         using T = decltype(type);
-        silu_multiply<T><<<blocks_for(count), THREADS, 0, native(stream)>>>((T *)out, (const T *)in,
-                                                                            count, columns);
+        silu_multiply<T><<<blocks_for(count), THREADS, 0, native(stream)>>>(
+            (T *)out, (const sum_of<T> *)in, count, columns);
     });
 }
 
 extern "C" enum ss_status ss_cuda_rotate(struct ss_ops *ops, struct ss_stream *stream,
-                                         const struct ss_step *step, ss_device_address qkv,
-                                         uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
-                                         ss_device_address frequencies)
+                                         const struct ss_step *step, ss_device_address out,
+                                         ss_device_address in, uint32_t heads, uint32_t kv_heads,
+                                         uint32_t head_dim, ss_device_address frequencies)
 {
     if (step->rows == 0)
         return SS_OK;
     return launch_by_type(ops, "rotate", [&](auto type) {
         using T = decltype(type);
-        launch_early(rotate<T>, step->rows, THREADS, 0, native(stream), (T *)qkv,
-                     (const int *)step->positions, (const float *)frequencies, heads + kv_heads,
+        launch_early(rotate<T>, step->rows, THREADS, 0, native(stream), (T *)out,
+                     (const sum_of<T> *)in, (const int *)step->positions,
+                     (const float *)frequencies, heads + kv_heads,
                      (heads + 2 * kv_heads) * head_dim, head_dim / 2);
     });
 }
@@ -169,18 +175,23 @@ extern "C" enum ss_status ss_cuda_convert(struct ss_ops *ops, struct ss_stream *
 extern "C" enum ss_status ss_cuda_finish(struct ss_ops *ops, struct ss_stream *stream,
                                          ss_device_address out, ss_device_address in, uint32_t rows,
                                          uint32_t columns, const struct ss_weight *bias,
-                                         enum ss_activation activation)
+                                         enum ss_activation activation, enum ss_dtype dtype)
 {
     size_t count = (size_t)rows * columns;
     return launch_by_type(ops, "finish", [&](auto type) {
         using T = decltype(type);
         unsigned blocks = blocks_for(count);
-        if (in == out)
-            finish<T, T><<<blocks, THREADS, 0, native(stream)>>>(
-                (T *)out, (const T *)in, count, columns, weights_of(bias), activation);
+        cudaStream_t s = native(stream);
+        struct weights vector = weights_of(bias);
+        if (dtype == SS_F32)
+            finish<float, float><<<blocks, THREADS, 0, s>>>((float *)out, (const float *)in, count,
+                                                            columns, vector, activation);
+        else if (in == out)
+            finish<T, T><<<blocks, THREADS, 0, s>>>((T *)out, (const T *)in, count, columns, vector,
+                                                    activation);
         else
-            finish<T, float><<<blocks, THREADS, 0, native(stream)>>>(
-                (T *)out, (const float *)in, count, columns, weights_of(bias), activation);
+            finish<T, float><<<blocks, THREADS, 0, s>>>((T *)out, (const float *)in, count, columns,
+                                                        vector, activation);
     });
 }
 
@@ -188,7 +199,7 @@ template <typename T> static int load_for(void)
 {
     return load_kernels(add<T>, silu_multiply<T>, rotate<T>, gather_rows<T>, convert<float, T>,
                         convert<__half, T>, convert<__nv_bfloat16, T>, finish<T, T>,
-                        finish<T, float>);
+                        finish<T, float>, finish<float, float>);
 }
 
 extern "C" int ss_cuda_load_rows(struct ss_cuda_ops *)

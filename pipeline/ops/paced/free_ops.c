@@ -54,12 +54,12 @@ enum ss_status ss_paced_free_silu_multiply(struct ss_ops *ops, struct ss_stream 
 }
 
 enum ss_status ss_paced_free_rotate(struct ss_ops *ops, struct ss_stream *stream,
-                                    const struct ss_step *step, ss_device_address qkv,
-                                    uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
-                                    ss_device_address frequencies)
+                                    const struct ss_step *step, ss_device_address out,
+                                    ss_device_address in, uint32_t heads, uint32_t kv_heads,
+                                    uint32_t head_dim, ss_device_address frequencies)
 {
-    (void)ops, (void)stream, (void)step, (void)qkv, (void)heads, (void)kv_heads, (void)head_dim,
-        (void)frequencies;
+    (void)ops, (void)stream, (void)step, (void)out, (void)in, (void)heads, (void)kv_heads,
+        (void)head_dim, (void)frequencies;
     return SS_OK;
 }
 

@@ -26,9 +26,9 @@ enum ss_status ss_paced_free_silu_multiply(struct ss_ops *ops, struct ss_stream 
                                            ss_device_address out, ss_device_address in,
                                            uint32_t rows, uint32_t columns);
 enum ss_status ss_paced_free_rotate(struct ss_ops *ops, struct ss_stream *stream,
-                                    const struct ss_step *step, ss_device_address qkv,
-                                    uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
-                                    ss_device_address frequencies);
+                                    const struct ss_step *step, ss_device_address out,
+                                    ss_device_address in, uint32_t heads, uint32_t kv_heads,
+                                    uint32_t head_dim, ss_device_address frequencies);
 enum ss_status ss_paced_free_gather_rows(struct ss_ops *ops, struct ss_stream *stream,
                                          ss_device_address out, ss_device_address in,
                                          ss_device_address index, uint32_t count, uint32_t columns);

@@ -37,9 +37,9 @@ static enum ss_status run_linear(void *arguments)
 static enum ss_status queue_linear(struct ss_ops *ops, struct ss_stream *stream,
                                    ss_device_address out, ss_device_address in, uint32_t rows,
                                    const struct ss_weight *weight, const struct ss_weight *bias,
-                                   enum ss_activation activation)
+                                   enum ss_activation activation, bool unfinished)
 {
-    (void)out, (void)in, (void)bias, (void)activation;
+    (void)out, (void)in, (void)bias, (void)activation, (void)unfinished;
     double m = rows, n = weight->rows, k = weight->columns;
     const struct linear call = {.profile = ((struct paced_ops *)ops)->profile,
                                 .bytes = n * k * (double)ss_dtype_bytes(weight->dtype) +
@@ -135,6 +135,7 @@ static const struct ss_ops_table table = {
     .name = "paced",
     .batch_invariant = true,
     .activation_dtype = SS_F32,
+    .sum_dtype = SS_F32,
     .destroy = destroy,
     .gather_tokens = ss_cpu_queue_gather_tokens,
     .embed = ss_paced_free_embed,
