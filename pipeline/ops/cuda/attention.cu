@@ -49,6 +49,10 @@ extern "C" enum ss_status ss_cuda_attention(struct ss_ops *ops, struct ss_stream
                         tiled_min,
                         *kv,
                         scale};
+    if (by_row && !ss_cuda_splits_fit(c, step->context_max))
+        return ss_fail(SS_UNSUPPORTED,
+                       "a context of %u with %u heads of %u: %zu MiB of work memory are not enough",
+                       step->context_max, heads, kv->head_dim, SS_CUDA_SCRATCH_BYTES >> 20);
     return launch_by_type(ops, "attention", [&](auto type) {
         using T = decltype(type);
         const T *from = (const T *)qkv;

@@ -41,7 +41,8 @@ void ss_cuda_attend_tiled(T *out, const T *qkv, const struct context &c, unsigne
                           unsigned rows_max, cudaStream_t stream);
 
 /* attention_split.cu: the sequences of fewer rows; writes their keys and values. No context is
- * longer than CONTEXT_MAX. */
+ * longer than CONTEXT_MAX, whose parts of one row must fit the work memory. */
+bool ss_cuda_splits_fit(const struct context &c, unsigned context_max);
 template <typename T>
 void ss_cuda_attend_split(struct ss_cuda_ops *ops, T *out, const T *qkv, const struct context &c,
                           unsigned rows, unsigned context_max, cudaStream_t stream);

@@ -260,6 +260,12 @@ template <typename T, typename Use> static bool with_kernel(unsigned head_dim, U
     }
 }
 
+bool ss_cuda_splits_fit(const struct context &c, unsigned context_max)
+{
+    size_t splits = (context_max + SPLIT - 1) / SPLIT;
+    return splits <= 1 || c.heads * splits * part_width(c) * sizeof(float) <= SS_CUDA_SCRATCH_BYTES;
+}
+
 template <typename T>
 void ss_cuda_attend_split(struct ss_cuda_ops *ops, T *out, const T *qkv, const struct context &c,
                           unsigned rows, unsigned context_max, cudaStream_t stream)

@@ -160,7 +160,7 @@ static __device__ void leave_idle(T *out, const struct context &c, const struct 
 }
 
 /* Launches KERNEL, whose blocks take HEADS query heads each, over all rows, as many at once as
- * there is room for parts. */
+ * there is room for parts: at least one, as ss_cuda_splits_fit() said. */
 template <typename Kernel, typename T>
 static void launch_splits(Kernel kernel, unsigned heads, unsigned threads, size_t shared_bytes,
                           struct ss_cuda_ops *ops, T *out, const T *qkv, const struct context &c,
