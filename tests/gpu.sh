@@ -80,11 +80,11 @@ each() { # each FUNCTION TPxPP...: FUNCTION TP PP for every layout that the GPUs
     done
 }
 
-golden() { # golden TP PP, of $model and $dtype
+golden() { # golden TP PP [deterministic], of $model and $dtype
     local operations=real
     [ "$dtype" != bf16 ] || operations=real-bf16
-    try "golden-$model-$dtype-$1x$2" 60 golden_run "$packed/golden/$model-$dtype" \
-        "$here/golden/expected/$model-$dtype.json" "$1" "$2" cuda $operations
+    try "golden-$model-$dtype-$1x$2${3:+-$3}" 60 golden_run "$packed/golden/$model-$dtype" \
+        "$here/golden/expected/$model-$dtype.json" "$1" "$2" cuda $operations "${@:3}"
 }
 
 graphs() { # graphs TP PP
@@ -102,6 +102,10 @@ exact() { # exact TP PP [--deterministic]: a loaded run's steps again, with ever
     for option in "${@:3}"; do name+=-${option#--}; done
     try "$name" 90 "$root/experiments/gpu.sh" "$packed" exact-swapping/run.py --device cuda \
         --tp "$1" --pp "$2" --requests 200 --out "$results/$name.json" "${@:3}"
+}
+
+exact_deterministic() {
+    exact "$1" "$2" --deterministic
 }
 
 profile() { # profile TP PP SHARE NAME: the steps of so many of the shape's layers
@@ -125,10 +129,10 @@ for step in "$@"; do
     faults) try faults 90 "$here/gpu/faults.sh" cuda "$ranks" "$results" ;;
     exact)
         each exact 1x1 2x1 1x2 4x1 2x2
-        exact 1 1 --deterministic
+        each exact_deterministic 1x1 2x1 1x2
         ;;
     deterministic) # its cost
-        try step-1x1-deterministic 90 mpirun -np 1 stepbench --deterministic \
+        try step-1x1-deterministic 90 mpirun -np 1 stepbench --graphs --deterministic \
             --out "$results/step-1x1-deterministic.json"
         ;;
     llama) # the shape of Llama 3 8B
@@ -150,7 +154,9 @@ for step in "$@"; do
                 layouts=(1x1)
                 [ $dtype = fp32 ] || layouts+=(2x1 1x2 4x1 1x4 2x2) # fp32 is converted: one will do
                 python3 "$here/golden/cast.py" "$here/golden/models/$model" \
-                    "$packed/golden/$model-$dtype" $dtype && each golden "${layouts[@]}"
+                    "$packed/golden/$model-$dtype" $dtype || continue
+                each golden "${layouts[@]}"
+                golden 1 1 deterministic
             done &
         done
         wait

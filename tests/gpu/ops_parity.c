@@ -44,7 +44,7 @@ static void linear(struct pair *pair)
                 for (int biased = 0; biased < 2; biased++)
                     run_linear(pair, sizes[i][0], sizes[i][1], sizes[i][2], types[t], types[t],
                                biased, (enum ss_activation)a);
-                pair->sides[CPU].used = pair->sides[GPU].used = 0;
+                pair_forget(pair);
             }
     for (size_t t = 0; t < COUNT(types); t++)
         run_linear(pair, 3, 40, 24, types[t], types[(t + 1) % 3], true, SS_ACTIVATION_RELU);
@@ -119,7 +119,7 @@ static void rows_of(struct pair *pair)
 /* One step over sequences of given new tokens and earlier context. */
 struct steps {
     struct both tokens, positions, sequence_of, row_begin, slots, blocks;
-    uint32_t rows, sequences, stride, context_max;
+    uint32_t rows, sequences, stride, longest, context_max;
 };
 
 static struct ss_step step_at(const struct steps *steps, int side)
@@ -133,7 +133,7 @@ static struct ss_step step_at(const struct steps *steps, int side)
                             .slots = steps->slots.at[side],
                             .blocks = steps->blocks.at[side],
                             .blocks_stride = steps->stride,
-                            .rows_max_per_sequence = steps->rows,
+                            .rows_max_per_sequence = steps->longest,
                             .context_max = steps->context_max};
 }
 
@@ -152,6 +152,7 @@ static struct steps make_step(struct pair *pair, uint32_t sequences, const uint3
             tokens[steps.rows] = (int32_t)((steps.rows * 37 + 5) % 100);
         }
         uint32_t end = before[i] + counts[i];
+        steps.longest = counts[i] > steps.longest ? counts[i] : steps.longest;
         steps.context_max = end > steps.context_max ? end : steps.context_max;
         if (end > 64 * block_tokens)
             exit(3);
@@ -236,7 +237,8 @@ static void attention(struct pair *pair)
         {11, 1, 96, 16}, {12, 12, 96, 32}, {1, 1, 8, 4}};
     static const uint32_t none[8] = {0}, prefill[] = {1, 70, 33, 200, 5},
                           decode[] = {1, 1, 1, 1, 1}, slices[] = {3, 1, 64, 1, 17},
-                          few[] = {2, 5, 1, 15, 3}, far[] = {127, 128, 255, 256, 700};
+                          few[] = {2, 5, 1, 15, 3}, equal[] = {70, 70, 70, 70, 70},
+                          far[] = {127, 128, 255, 256, 700};
     for (size_t i = 0; i < COUNT(cases); i += pair->brief ? 5 : 1) {
         const struct attention_case *c = &cases[i];
         uint32_t n = 5, before[5];
@@ -246,19 +248,22 @@ static void attention(struct pair *pair)
         uint32_t counts[5];
         for (uint32_t k = 0; k < n; k++)
             counts[k] = prefill[k] < longest / 2 ? prefill[k] : longest / 2;
+        attention_step(pair, c, &pool, equal, none, n, "attention, prompts of one length");
         attention_step(pair, c, &pool, counts, none, n, "attention, prefill");
         attention_step(pair, c, &pool, decode, counts, n, "attention, decode");
         for (uint32_t k = 0; k < n; k++)
             before[k] = counts[k] + 1;
         attention_step(pair, c, &pool, slices, before, n, "attention, mixed");
-        if (longest < 704)
+        if (longest < 704) {
+            pair_forget(pair);
             continue;
-        if (!pair->brief)
-            attention_step(pair, c, &pool, far, none, n, "attention, long prefill");
+        }
+        attention_step(pair, c, &pool, far, none, n, "attention, long prefill");
         attention_step(pair, c, &pool, decode, far, n, "attention, long context");
         attention_step(pair, c, &pool, few, far, n, "attention, a few after a long context");
         if (pair->invariant)
             attention_sliced(pair, c, &pool);
+        pair_forget(pair);
     }
     pair_end(pair, "attention");
 }

@@ -47,14 +47,19 @@ int pair_close(struct pair *pair)
     return pair->failed;
 }
 
+void pair_forget(struct pair *pair)
+{
+    for (int i = 0; i < SIDES; i++)
+        pair->sides[i].used = 0;
+}
+
 void pair_end(struct pair *pair, const char *name)
 {
     printf("%-20s %4d compared, worst %.2e\n", name, pair->compared, pair->worst);
     fflush(stdout);
     pair->compared = 0;
     pair->worst = 0;
-    for (int i = 0; i < SIDES; i++)
-        pair->sides[i].used = 0;
+    pair_forget(pair);
 }
 
 static void finish(struct side *side)

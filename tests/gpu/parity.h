@@ -55,7 +55,9 @@ static inline int index_of(const struct pair *pair, const struct side *side)
 void pair_open(struct pair *pair, const char *kind, bool invariant);
 /* Returns how many comparisons failed. */
 int pair_close(struct pair *pair);
-/* Frees all blocks, and prints what CASE compared. */
+/* Frees all blocks. */
+void pair_forget(struct pair *pair);
+/* The same, and prints what CASE compared. */
 void pair_end(struct pair *pair, const char *name);
 
 /* Activations; and unfinished products. */

@@ -95,7 +95,7 @@ static void run(struct pair *pair, const struct dense_case *c)
         run_rows(pair, gpu, c, &blocks, &alone, row, apart < c->rows - row ? apart : c->rows - row);
     if (apart)
         compare_bits(pair, &out, 0, &alone, 0, count, what);
-    pair->sides[CPU].used = pair->sides[GPU].used = 0;
+    pair_forget(pair);
 }
 
 void parity_dense(struct pair *pair)

@@ -36,7 +36,8 @@ MAY_INCLUDE = {
     "experiments": ("engine", "swap", "pipeline", "rpc", "experiments"),
 }
 CUDA_HEADER = re.compile(r"^(cuda|cublas|nccl|nvml|nvtx|nvToolsExt|cooperative_groups|cub/|curand)")
-CUDA_FOLDERS = ("swap/device/cuda/", "pipeline/ops/cuda/", "pipeline/comm/nccl/", "tests/gpu/")
+CUDA_FOLDERS = ("swap/device/cuda/", "pipeline/ops/cuda/", "pipeline/comm/nccl/", "tests/gpu/",
+                "experiments/stepbench/reading.cu")
 CUDA_REGISTRY = re.compile(r"/(registry|backends)[^/]*\.[ch]$")
 MPI_HEADER = re.compile(r"^mpi(-ext)?\.h$")
 MPI_PLACES = ("pipeline/link/mpi", "pipeline/comm/mpi", "engine/serve/", "tests/", "experiments/")
