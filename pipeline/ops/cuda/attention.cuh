@@ -1,4 +1,4 @@
-/* What both attention kernels know of a call: where keys and values lie, and who takes which rows.
+/* What the attention kernels know of a call: where keys and values lie, and who takes which rows.
  */
 #ifndef SS_PIPELINE_OPS_CUDA_ATTENTION_CUH
 #define SS_PIPELINE_OPS_CUDA_ATTENTION_CUH

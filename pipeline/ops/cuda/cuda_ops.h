@@ -9,7 +9,7 @@
  * Products of up to eight rows whose weights have the activations' type are bound by reading them
  * and have a kernel of their own (few_rows.cu), where the device is of compute capability 9.0 or
  * later and the rows fit its shared memory: with 227 KiB, eight of up to 10,000 columns, one of
- * 100,000. A row's bits are then the same whatever the number of rows. The kernel of any other
+ * 80,000. A row's bits are then the same whatever the number of rows. The kernel of any other
  * product is chosen by cuBLASLt's heuristic from the shape alone, with the rows rounded up to a
  * power of two: no timing, so nothing depends on residency or placement. It does depend on the
  * batch's rows. Attention of fewer than 16 new rows of a sequence depends on each row's own context
@@ -25,7 +25,8 @@
  * and embed wait for all that came before them, and the first operation of a step must be one of
  * them, or follow something else than a kernel.
  *
- * An instance's calls go to one stream at a time: its work memory is shared by them. */
+ * An instance's calls go to one stream at a time, as its work memory is shared by them;
+ * store_tokens, which uses none, may go to another. */
 #ifndef SS_PIPELINE_OPS_CUDA_CUDA_OPS_H
 #define SS_PIPELINE_OPS_CUDA_CUDA_OPS_H
 
