@@ -1,14 +1,13 @@
 /* Runs a checkpoint's golden prompts on the stage executor, ranks as threads, and compares.
  *
- *     golden_run MODEL_FOLDER EXPECTED_JSON TP PP [DEVICE [OPERATIONS [deterministic]]]
+ *     golden_run MODEL_FOLDER EXPECTED_JSON TP PP [DEVICE [KIND [deterministic]]]
  *
  * Each rank takes the same entries: a load, then for each prompt a prefill and decode steps, two
  * under way at a time. Tokens must be equal and logits near: within 1e-4 (relative, Euclidean)
- * where activations are fp32, 5e-3 in fp16, 2e-2 in bf16, where
- * a prompt may part from what is expected at a near tie and is compared no further. Then all
- * prompts run again in one batch with their prompts cut into slices: where the operations are batch
- * invariant, as the CPU's always are, the logits must have the same bits. DEVICE is "cpu" by
- * default; on "cuda" each rank takes the GPU of its number. */
+ * where activations are fp32, 5e-3 in fp16, 2e-2 in bf16, where a prompt may part from what is
+ * expected at a near tie and is compared no further. Then all prompts run again in one batch with
+ * their prompts cut into slices: where operations of KIND are batch invariant, as the CPU's always
+ * are, the bits must be the same. DEVICE is "cpu" by default; each rank has a GPU on "cuda". */
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -474,8 +473,7 @@ int main(int argc, char **argv)
 {
     struct golden golden;
     if (argc < 5 || argc > 8) {
-        fprintf(stderr, "usage: golden_run MODEL_FOLDER EXPECTED_JSON TP PP [DEVICE [OPERATIONS "
-                        "[deterministic]]]\n");
+        fputs("usage: golden_run MODEL EXPECTED TP PP [DEVICE [KIND [deterministic]]]\n", stderr);
         return 2;
     }
     struct run run = {.golden = &golden,
