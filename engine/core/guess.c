@@ -6,8 +6,11 @@
 #include "engine/core/placing.h"
 #include "engine/core/room.h"
 
-/* A guess must be worth so many times what it evicts: estimates err, and moving costs. */
-#define MARGIN 1.5
+/* What came of the latest guesses is remembered for about as many models' worth of them; at first
+ * it is as if of so many so many had been right. */
+#define MEMORY      32.0
+#define FIRST_RIGHT 4.0
+#define FIRST_WRONG 1.0
 /* It moves such a part of a model, and is thought over before the next. */
 #define PARTS 8
 /* So many models at most are thought of, those with the latest requests first. */
@@ -16,6 +19,27 @@
 #define BACKOFF 8
 /* After such a silence nothing is expected, and the controller rests. */
 #define REST_NS (600 * SS_NS_PER_S)
+
+void ss_guess_judge(struct ss_controller *controller, const struct ss_model *model, uint64_t bytes,
+                    bool right)
+{
+    uint64_t whole = 0;
+    for (int state = 0; state < SS_CHUNK_STATES; state++)
+        whole += model->bytes_in[state];
+    double part = whole > 0 ? (double)bytes / (double)whole : 0, kept = MEMORY / (MEMORY + part);
+    controller->guesses_right = controller->guesses_right * kept + (right ? part : 0);
+    controller->guesses_wrong = controller->guesses_wrong * kept + (right ? 0 : part);
+}
+
+/* By how much what guesses promise must exceed what they evict: the share of the latest that was
+ * right, squared. The best of many estimates is the one that errs most, so that where arrivals are
+ * chance, guesses are likelier wrong than they look, and so are the prices of their victims. */
+static double trust(const struct ss_controller *controller)
+{
+    double right = FIRST_RIGHT + controller->guesses_right;
+    double share = right / (right + FIRST_WRONG + controller->guesses_wrong);
+    return share * share;
+}
 
 static bool may_guess(const struct ss_controller *controller)
 {
@@ -124,7 +148,7 @@ static void order(struct ss_controller *controller, const struct ss_policy_conte
         if (link_ns > claim.link_ns)
             claim.link_ns = link_ns;
     }
-    ss_room_make_cheaply(controller, &claim, guess->worth / MARGIN, pages);
+    ss_room_make_cheaply(controller, &claim, guess->worth * trust(controller), pages);
     for (int stage = 0; stage < controller->pp; stage++)
         if (pages[stage] > claim.need[stage])
             pages[stage] = claim.need[stage];

@@ -2,6 +2,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/core/block.h"
+#include "engine/core/guess.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
 #include "engine/core/overdue.h"
@@ -192,6 +193,7 @@ static void note_waste(struct ss_controller *controller, struct ss_model *model,
 {
     uint64_t wasted = bytes < model->guessed_bytes ? bytes : model->guessed_bytes;
     model->guessed_bytes -= wasted;
+    ss_guess_judge(controller, model, wasted, false);
     controller->guess_wasted_bytes += wasted * (uint64_t)controller->tp;
 }
 

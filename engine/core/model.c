@@ -1,5 +1,6 @@
 #include "engine/core/model.h"
 
+#include "engine/core/guess.h"
 #include "engine/core/precedence.h"
 #include "engine/core/sequence.h"
 
@@ -150,6 +151,7 @@ void ss_model_note_arrival(struct ss_controller *controller, uint16_t index)
     note_recent(controller, index);
     model->put_away = false;
     ss_arrivals_note(&model->arrivals, controller->first_arrival_ns, controller->now_ns);
+    ss_guess_judge(controller, model, model->guessed_bytes, true);
     controller->guess_hit_bytes += model->guessed_bytes * (uint64_t)controller->tp;
     model->guessed_bytes = 0;
 }

@@ -1,4 +1,5 @@
 /* The rules of swap_aware: its prices alone, and a controller that follows them, driven by hand. */
+#include "engine/core/guess.h"
 #include "engine/core/state.h"
 #include "tests/unit/controller_bench.h"
 
@@ -283,10 +284,8 @@ Test(core_swap_aware, small_chunks_say_little_of_the_link)
 
 /* Three models in turn, a second apart, with room for two: then the next is known. A load takes a
  * fifth of that. The controller is called when it asks for it, and not otherwise. */
-static void in_turn(int rounds)
+static void go_on_in_turn(int rounds)
 {
-    options.page_bytes = 400000000;
-    use((struct ss_swap_aware){.price = true, .partial = true, .prefetch = true});
     for (int i = 0; i < 3 * rounds; i++) {
         uint64_t next_ns = now_ns + SECOND;
         arrive(100 + (uint64_t)i, (uint16_t)(i % 3), 2, 1);
@@ -301,6 +300,13 @@ static void in_turn(int rounds)
     }
 }
 
+static void in_turn(int rounds)
+{
+    options.page_bytes = 400000000;
+    use((struct ss_swap_aware){.price = true, .partial = true, .prefetch = true});
+    go_on_in_turn(rounds);
+}
+
 Test(core_swap_aware, what_comes_in_turn_is_there_before_it_is_asked_for)
 {
     in_turn(12);
@@ -308,6 +314,38 @@ Test(core_swap_aware, what_comes_in_turn_is_there_before_it_is_asked_for)
     cr_assert_gt(made.guesses, 0);
     cr_assert_gt(made.guess_hit_bytes, 0);
     cr_assert_leq(made.guess_hit_bytes + made.guess_wasted_bytes, made.guess_bytes);
+}
+
+/* Bytes guessed in so many seconds of requests at random, where guesses were always right or wrong.
+ */
+static uint64_t guessed_at_random(int seconds, bool right)
+{
+    uint32_t random = 1;
+    options.page_bytes = 400000000;
+    options.pool_pages[0] = 2 * MODEL_PAGES + 4;
+    use((struct ss_swap_aware){.price = true, .partial = true, .prefetch = true});
+    for (int i = 0; i < 10 * seconds; i++) {
+        for (int j = 0; j < 100; j++)
+            ss_guess_judge(controller, &controller->models[0], 800, right);
+        random = random * 1664525 + 1013904223;
+        if (random >> 28 < 3) {
+            arrive(100 + (uint64_t)i, (uint16_t)(random >> 20) % MODELS, 2, 1);
+            answer_all();
+        }
+        now_ns += SECOND / 10;
+        step(&(struct ss_event){.kind = SS_EVENT_TIMER});
+        answer_all();
+    }
+    return view().guess_bytes;
+}
+
+Test(core_swap_aware, guesses_that_were_wrong_evict_less)
+{
+    uint64_t trusted = guessed_at_random(40, true);
+    teardown();
+    setup();
+    uint64_t distrusted = guessed_at_random(40, false);
+    cr_assert_lt(distrusted, trusted);
 }
 
 Test(core_swap_aware, another_request_cancels_a_guess_and_its_own_promotes_it)
