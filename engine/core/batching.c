@@ -105,38 +105,57 @@ static uint64_t level_in(const struct ss_controller *controller, uint32_t index,
     return SS_LEVEL_NONE;
 }
 
-/* The level of what goes first in the model's next batch, among those that have not been found in
- * this round to have no room. Where there are stages to fill, those go that have nothing under way,
- * if there are such (compose.c), and a model must not go before others for one that would not be in
- * its batch. */
-static uint64_t ready_level(const struct ss_controller *controller, const struct ss_model *model)
+/* A step that is sent while the one before is under way does not wait for its tokens in vain once
+ * as many batches of others as there are further stages have been sent in between. */
+static bool may_go_ahead(const struct ss_controller *controller, const struct ss_model *model)
 {
-    uint64_t first = SS_LEVEL_NONE;
+    return controller->turn - model->last_turn + 1 >= (uint64_t)controller->pp;
+}
+
+/* What goes first in the model's next batch, among what has not been found in this round to have no
+ * room. */
+struct ready {
+    uint64_t level; /* SS_LEVEL_NONE: nothing */
+    bool early;     /* it would wait for its own tokens and keep a stage from others */
+};
+
+static struct ready ready_of(const struct ss_controller *controller, const struct ss_model *model)
+{
+    bool ahead = may_go_ahead(controller, model);
+    struct ready ready = {.level = SS_LEVEL_NONE};
     uint64_t least = model->tried_round == controller->round ? model->tried_level + 1 : 0;
     uint32_t queued = ss_model_first_queued(controller, model);
     if (queued != SS_NONE && ss_sequence_may_open(controller, queued)) {
         uint64_t level = ss_level_of(ss_precedence_of(controller, queued));
-        first = level >= least ? level : first;
+        ready.level = level >= least ? level : SS_LEVEL_NONE;
     }
-    for (int fresh = controller->pp > 1; fresh >= 0; fresh--) {
+    for (int fresh = !ahead; fresh >= 0; fresh--) {
         for (int class = 0; class < SS_CLASSES; class ++) {
             uint64_t level = level_in(controller, model->live[class].first, fresh, least);
-            first = level < first ? level : first;
+            ready.level = level < ready.level ? level : ready.level;
         }
-        if (first != SS_LEVEL_NONE)
+        if (ready.level != SS_LEVEL_NONE) {
+            ready.early = !fresh && !ahead;
             break;
+        }
     }
-    return first;
+    return ready;
 }
 
+/* Behind all levels, and before what has nothing. */
+#define RANK_EARLY 100
+
 /* Whose steps go first. Realtime ones keep their share beside those of an overdue model. */
-static uint64_t service_rank(const struct ss_controller *controller, uint64_t level)
+static uint64_t service_rank(const struct ss_controller *controller, struct ready ready)
 {
-    if (level < SS_LEVEL_OVERDUE && controller->turn_balance_ns >= 0)
+    if (ready.early)
+        return RANK_EARLY + ready.level;
+    if (ready.level < SS_LEVEL_OVERDUE && controller->turn_balance_ns >= 0)
         return 0;
-    if (level == controller->class_levels[SS_CLASS_REALTIME] && level == SS_LEVEL_CLASSES)
+    if (ready.level == controller->class_levels[SS_CLASS_REALTIME] &&
+        ready.level == SS_LEVEL_CLASSES)
         return 1;
-    return 2 + level;
+    return 2 + ready.level;
 }
 
 /* The model that is served next, for what it has of LEVEL. */
@@ -150,8 +169,8 @@ static uint32_t next_model(struct ss_controller *controller, uint64_t *level)
          i = controller->models[i].engaged_next) {
         if (!is_servable(controller, &controller->models[i]))
             continue;
-        uint64_t own = ready_level(controller, &controller->models[i]);
-        uint64_t rank = service_rank(controller, own);
+        struct ready ready = ready_of(controller, &controller->models[i]);
+        uint64_t rank = service_rank(controller, ready);
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
         if (best != SS_NONE &&
             (rank != best_rank ? rank > best_rank
@@ -159,7 +178,7 @@ static uint32_t next_model(struct ss_controller *controller, uint64_t *level)
             continue;
         best = i;
         best_rank = rank;
-        *level = own;
+        *level = ready.level;
         best_view = view;
     }
     return best;
@@ -174,29 +193,27 @@ static bool is_at_work(const struct ss_controller *controller, const struct ss_m
 
 /* Into how many batches SERVED's sequences are split, so that all stages have one: as few as fill
  * the pipeline together with the other models at work. */
-static uint32_t groups_of(const struct ss_controller *controller, const struct ss_model *served,
-                          uint64_t level)
+static uint32_t groups_of(const struct ss_controller *controller, const struct ss_model *served)
 {
     uint32_t at_work = 1, stages = (uint32_t)controller->pp;
-    uint64_t rank = service_rank(controller, level);
     for (uint32_t i = controller->first_engaged; i != SS_NONE && at_work < stages;
          i = controller->models[i].engaged_next)
         at_work +=
-            &controller->models[i] != served && is_at_work(controller, &controller->models[i]) &&
-            service_rank(controller, ready_level(controller, &controller->models[i])) <= rank;
+            &controller->models[i] != served && is_at_work(controller, &controller->models[i]);
     return (stages + at_work - 1) / at_work;
 }
 
 static bool serve(struct ss_controller *controller, uint16_t index, uint64_t level)
 {
     struct ss_model *model = &controller->models[index];
-    uint32_t groups = groups_of(controller, model, level), most = model->batch_max * groups;
+    uint32_t groups = groups_of(controller, model), most = model->batch_max * groups;
     uint32_t sequences = model->running + model->queued;
     SS_ASSERT(groups > 0);
     if (sequences > most)
         sequences = most;
     if (level == SS_LEVEL_NONE ||
-        !ss_compose_batch(controller, index, (sequences + groups - 1) / groups, groups > 1, level))
+        !ss_compose_batch(controller, index, (sequences + groups - 1) / groups,
+                          !may_go_ahead(controller, model), level))
         return false;
     model->stuck = false;
     model->last_turn = ++controller->turn;

@@ -31,7 +31,8 @@ static double load_ns(const struct terms *terms, const struct ss_model *model)
     return (double)model->largest_bytes * (double)SS_NS_PER_S / (double)terms->rates.bytes_per_s;
 }
 
-/* P: what it takes at most until a request that was set aside gets on by a token. */
+/* P: what it takes at most until a request that was set aside gets on by a token; in a pipeline,
+ * steps of others go between its own. */
 static double prefill_ns(const struct terms *terms, const struct ss_model *model)
 {
     const struct ss_controller *controller = terms->controller;
@@ -40,7 +41,8 @@ static double prefill_ns(const struct terms *terms, const struct ss_model *model
     rows = rows > controller->block_tokens ? rows : controller->block_tokens;
     if (rows > controller->limits.step_tokens_max)
         rows = controller->limits.step_tokens_max;
-    return ((double)model->context_max / rows + 1) * terms->step_ns;
+    double steps = (double)model->context_max / rows + 1;
+    return steps * terms->step_ns * (controller->pp > 1 ? 2 : 1);
 }
 
 /* O: the turn's room, the steps under way before it, and the words in between. */

@@ -146,9 +146,8 @@ Test(core_classes, batch_requests_have_their_part_too)
 
 #define STAGES 3
 
-/* STAGES of a rank each; A's requests, realtime 10 and normal 11, 13 and 15, and B's, realtime
- * 12 and 14, have a batch each. */
-static void run_stages(void)
+/* STAGES of a rank each; A and B are resident, and each request has batches of its own. */
+static void open_stages(void)
 {
     options.tp = 1;
     options.pp = STAGES;
@@ -167,9 +166,6 @@ static void run_stages(void)
     open_controller();
     warm(0, 1);
     warm(1, 2);
-    for (uint64_t request = 10; request < 16; request++)
-        arrive_as(request % 2 && request != 10 ? SS_CLASS_NORMAL : SS_CLASS_REALTIME, request,
-                  request == 12 || request == 14, 4, 124);
 }
 
 /* The oldest batch that STAGE has not done, and the one before has; null: none. */
@@ -198,10 +194,25 @@ static void check_overtaking(uint32_t from)
     }
 }
 
-Test(core_classes, a_model_does_not_go_first_for_a_step_that_is_under_way)
+/* No two batches of realtime request 10 follow each other while a normal one could go between. */
+static void check_filling(uint32_t from)
 {
-    static bool done[STAGES][1024];
-    run_stages();
+    for (uint32_t i = from > 0 ? from : 1; i < log_count; i++) {
+        bool ready[] = {true, true, true, true};
+        if (log_entries[i].sequences[0].request != 10 ||
+            log_entries[i - 1].sequences[0].request != 10 || log_entries[i - 1].answered)
+            continue;
+        for (uint32_t j = 0; j < i; j++)
+            if (!log_entries[j].answered && log_entries[j].sequences[0].request > 10)
+                ready[log_entries[j].sequences[0].request - 11] = false;
+        cr_assert_not(ready[0] || ready[1] || ready[2] || ready[3], "a stage waits for tokens");
+    }
+}
+
+/* Ends steps of the stages in a random order; CHECK is told from where on the log is new. */
+static void run_stages(void (*check)(uint32_t from))
+{
+    bool done[STAGES][1024] = {0};
     for (uint64_t tick = 0; tick < 400; tick++) {
         uint16_t stage = ss_random_u64(1, tick) % STAGES;
         struct logged_entry *entry = batch_at(stage, done);
@@ -213,7 +224,25 @@ Test(core_classes, a_model_does_not_go_first_for_a_step_that_is_under_way)
             report(SS_REPORT_DONE, stage, entry->number, 0);
         else
             answer(entry);
-        check_overtaking(before);
+        check(before);
     }
     cr_assert_gt(log_count, 100);
+}
+
+Test(core_classes, a_model_does_not_go_first_for_a_step_that_is_under_way)
+{
+    open_stages();
+    for (uint64_t request = 10; request < 16; request++)
+        arrive_as(request % 2 ? SS_CLASS_NORMAL : SS_CLASS_REALTIME, request,
+                  request == 12 || request == 14, 4, 124);
+    run_stages(check_overtaking);
+}
+
+Test(core_classes, stages_that_a_realtime_request_leaves_idle_are_filled)
+{
+    open_stages();
+    for (uint64_t request = 10; request < 15; request++)
+        arrive_as(request > 10 ? SS_CLASS_NORMAL : SS_CLASS_REALTIME, request, request > 10, 4,
+                  124);
+    run_stages(check_filling);
 }
