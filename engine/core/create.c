@@ -345,8 +345,7 @@ static enum ss_status make(struct ss_controller *controller,
     ss_class_share_reset(controller);
     controller->stall_max_ns = options->stall_max_ns;
     controller->silence_max_ns = options->silence_max_ns;
-    for (int stage = 0; stage < options->pp; stage++)
-        controller->bytes_per_s[stage] = controller->bytes_per_s_max = options->link_bytes_per_s;
+    controller->bytes_per_s_max = options->link_bytes_per_s;
     controller->blocked_order = controller->claimed_order = SS_NO_ORDER;
     controller->wake_ns = controller->timer_ns = UINT64_MAX;
     for (uint32_t i = 0; i < options->model_count; i++) {

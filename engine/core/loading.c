@@ -1,6 +1,5 @@
 #include "engine/core/loading.h"
 
-#include "engine/base/clock.h"
 #include "engine/core/block.h"
 #include "engine/core/guess.h"
 #include "engine/core/model.h"
@@ -290,18 +289,16 @@ uint64_t ss_loading_left_ns(const struct ss_controller *controller, const struct
     if (model->load == SS_NONE)
         return 0;
     const struct ss_load *load = &controller->loads[model->load];
-    uint64_t longest = 0;
+    double longest_ns = 0;
     for (int stage = 0; stage < controller->pp; stage++) {
         const struct ss_load_part *part = &load->parts[stage];
         if (part->bytes_left == 0)
             continue;
-        if (controller->bytes_per_s[stage] == 0 || part->ready == 0)
+        if (part->ready == 0)
             return UINT64_MAX;
-        uint64_t since = controller->now_ns - part->ready_ns;
-        uint64_t left = (uint64_t)((double)part->bytes_left * (double)SS_NS_PER_S /
-                                   (double)controller->bytes_per_s[stage]);
-        left = left > since ? left - since : 0;
-        longest = left > longest ? left : longest;
+        double left_ns = (double)part->bytes_left * controller->byte_ns[stage] -
+                         (double)(controller->now_ns - part->ready_ns);
+        longest_ns = left_ns > longest_ns ? left_ns : longest_ns;
     }
-    return longest;
+    return (uint64_t)longest_ns;
 }

@@ -58,9 +58,6 @@ static void raise_ready(struct ss_controller *controller, struct ss_load *load, 
         controller->guess_bytes += bytes * (uint64_t)controller->tp;
     }
     uint64_t took_ns = controller->now_ns - part->ready_ns;
-    if (took_ns > 0)
-        controller->bytes_per_s[stage] =
-            (uint64_t)((double)bytes * (double)SS_NS_PER_S / (double)took_ns) + 1;
     learn_rate(controller, load, stage, (double)bytes, (double)took_ns);
     part->bytes_left -= bytes;
     part->ready = ready;

@@ -218,10 +218,9 @@ struct ss_controller {
     uint64_t claimed_order; /* of the model that precedes all others, once others had to wait for it
                                to find room */
 
-    uint64_t bytes_per_s_max;            /* ... the fastest, or what was given */
-    uint64_t bytes_per_s_min;            /* of all loads that were seen to their end; 0: none was */
-    uint64_t bytes_per_s[SS_STAGES_MAX]; /* at which loads were last seen to arrive; 0: unknown */
-    double byte_ns[SS_STAGES_MAX];       /* to move a byte to a rank, by what was seen of late */
+    uint64_t bytes_per_s_max;      /* ... the fastest, or what was given */
+    uint64_t bytes_per_s_min;      /* of all loads that were seen to their end; 0: none was */
+    double byte_ns[SS_STAGES_MAX]; /* to move a byte to a rank, by what was seen of late */
     struct ss_link_seen {
         double bytes, ns;
     } seen[SS_STAGES_MAX]; /* what that is known from, fading */
