@@ -81,7 +81,8 @@ static void promote(struct ss_controller *controller)
 {
     for (struct ss_load *load = ss_loading_next(controller, 0); load;
          load = ss_loading_next(controller, load)) {
-        if (!load->guess || load->cancelled || !controller->models[load->model].active ||
+        const struct ss_model *model = &controller->models[load->model];
+        if (!load->guess || load->cancelled || !model->active || model->drop_wanted ||
             !ss_outbox_fits(&controller->outbox, 1, 0))
             continue;
         ss_outbox_send(&controller->outbox, SS_ENTRY_PROMOTE)->target = load->number;
@@ -232,24 +233,6 @@ bool ss_loading_drop(struct ss_controller *controller, uint16_t index, const uin
     return true;
 }
 
-bool ss_loading_cancel(struct ss_controller *controller, struct ss_load *load)
-{
-    if (!ss_outbox_fits(&controller->outbox, 1, 0))
-        return false;
-    ss_outbox_send(&controller->outbox, SS_ENTRY_CANCEL)->target = load->number;
-    load->cancelled = true;
-    for (uint16_t stage = 0; stage < controller->pp; stage++) {
-        const struct ss_load_part *part = &load->parts[stage];
-        for (uint32_t i = part->ready; i < part->count; i++) {
-            struct ss_chunk *chunk =
-                &controller->models[load->model].chunks[stage][part->chunks[i]];
-            if (chunk->state == SS_CHUNK_LOADING)
-                ss_pool_set_leaving(&controller->pools[stage], chunk->page, true);
-        }
-    }
-    return true;
-}
-
 /* How much of the chunk that is on its way to a stage may have moved since the last report. */
 static double moved_ns(const struct ss_controller *controller, const struct ss_load *load,
                        uint16_t stage)
@@ -260,6 +243,37 @@ static double moved_ns(const struct ss_controller *controller, const struct ss_l
     double chunk_ns = (double)controller->models[load->model].chunks[stage][chunk].bytes *
                       controller->byte_ns[stage];
     return since_ns < chunk_ns ? since_ns : chunk_ns;
+}
+
+/* What has moved of the chunks that a cancelled guess was moving is lost. */
+static void note_unfinished(struct ss_controller *controller, const struct ss_load *load)
+{
+    for (uint16_t stage = 0; load->guess && stage < controller->pp; stage++) {
+        if (load->parts[stage].ready == load->parts[stage].count)
+            continue;
+        uint64_t bytes = (uint64_t)(moved_ns(controller, load, stage) / controller->byte_ns[stage]);
+        controller->guess_bytes += bytes * (uint64_t)controller->tp;
+        controller->guess_wasted_bytes += bytes * (uint64_t)controller->tp;
+    }
+}
+
+bool ss_loading_cancel(struct ss_controller *controller, struct ss_load *load)
+{
+    if (!ss_outbox_fits(&controller->outbox, 1, 0))
+        return false;
+    ss_outbox_send(&controller->outbox, SS_ENTRY_CANCEL)->target = load->number;
+    load->cancelled = true;
+    note_unfinished(controller, load);
+    for (uint16_t stage = 0; stage < controller->pp; stage++) {
+        const struct ss_load_part *part = &load->parts[stage];
+        for (uint32_t i = part->ready; i < part->count; i++) {
+            struct ss_chunk *chunk =
+                &controller->models[load->model].chunks[stage][part->chunks[i]];
+            if (chunk->state == SS_CHUNK_LOADING)
+                ss_pool_set_leaving(&controller->pools[stage], chunk->page, true);
+        }
+    }
+    return true;
 }
 
 double ss_loading_busy_ns(const struct ss_controller *controller, uint64_t number)

@@ -348,7 +348,8 @@ Test(core_swap_aware, guesses_that_were_wrong_evict_less)
     cr_assert_lt(distrusted, trusted);
 }
 
-Test(core_swap_aware, another_request_cancels_a_guess_and_its_own_promotes_it)
+/* Goes on until a guess was ordered. */
+static void guess(void)
 {
     in_turn(12);
     bool guessed = false;
@@ -363,11 +364,29 @@ Test(core_swap_aware, another_request_cancels_a_guess_and_its_own_promotes_it)
         now_ns = guessed ? now_ns : next_ns;
     }
     cr_assert(guessed);
+}
+
+Test(core_swap_aware, another_request_cancels_a_guess_and_its_own_promotes_it)
+{
+    guess();
     const struct ss_entry load = *sent(SS_ENTRY_LOAD, 0);
     cr_assert_eq(load.lane, SS_ENTRY_LANE_PREFETCH);
     arrive(900, load.model, 2, 1);
     cr_assert(sent(SS_ENTRY_PROMOTE, 0));
     cr_assert_eq(sent(SS_ENTRY_PROMOTE, 0)->target, load.number);
+}
+
+Test(core_swap_aware, what_a_cancelled_guess_had_moved_is_lost)
+{
+    guess();
+    struct ss_controller_view before = view();
+    now_ns += SECOND / 1000;
+    step(&(struct ss_event){
+        .kind = SS_EVENT_WANT_DROP, .request = 90, .model = sent(SS_ENTRY_LOAD, 0)->model});
+    cr_assert(sent(SS_ENTRY_CANCEL, 0));
+    cr_assert_gt(view().guess_wasted_bytes, before.guess_wasted_bytes);
+    cr_assert_eq(view().guess_bytes - before.guess_bytes,
+                 view().guess_wasted_bytes - before.guess_wasted_bytes);
 }
 
 Test(core_swap_aware, what_an_operator_dropped_is_not_guessed)
