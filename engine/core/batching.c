@@ -146,23 +146,26 @@ static struct ready ready_of(const struct ss_controller *controller, const struc
 #define RANK_EARLY 100
 
 /* Whose steps go first. Realtime ones keep their share beside those of an overdue model. */
-static uint64_t service_rank(const struct ss_controller *controller, struct ready ready)
+static uint64_t service_rank(const struct ss_controller *controller, uint64_t level)
 {
-    if (ready.early)
-        return RANK_EARLY + ready.level;
-    if (ready.level < SS_LEVEL_OVERDUE && controller->turn_balance_ns >= 0)
+    if (level < SS_LEVEL_OVERDUE && controller->turn_balance_ns >= 0)
         return 0;
-    if (ready.level == controller->class_levels[SS_CLASS_REALTIME] &&
-        ready.level == SS_LEVEL_CLASSES)
+    if (level == controller->class_levels[SS_CLASS_REALTIME] && level == SS_LEVEL_CLASSES)
         return 1;
-    return 2 + ready.level;
+    return 2 + level;
 }
 
-/* The model that is served next, for what it has of LEVEL. */
-static uint32_t next_model(struct ss_controller *controller, uint64_t *level)
+/* Who is served next, and for what. */
+struct choice {
+    uint32_t model; /* SS_NONE: nobody */
+    uint64_t level; /* of what goes first in the batch */
+    bool fills;     /* until what goes before it has its tokens: it must not hold that up */
+};
+
+static struct choice choose(struct ss_controller *controller)
 {
-    uint32_t best = SS_NONE;
-    uint64_t best_rank = 0;
+    struct choice best = {.model = SS_NONE};
+    uint64_t best_rank = 0, early_rank = UINT64_MAX;
     struct ss_policy_model best_view = {0};
     struct ss_policy_context context = ss_policy_context_of(controller);
     for (uint32_t i = controller->first_engaged; i != SS_NONE;
@@ -170,17 +173,21 @@ static uint32_t next_model(struct ss_controller *controller, uint64_t *level)
         if (!is_servable(controller, &controller->models[i]))
             continue;
         struct ready ready = ready_of(controller, &controller->models[i]);
-        uint64_t rank = service_rank(controller, ready);
+        uint64_t rank = service_rank(controller, ready.level);
+        if (ready.early && rank < early_rank)
+            early_rank = rank;
+        rank += ready.early ? RANK_EARLY : 0;
         struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
-        if (best != SS_NONE &&
+        if (best.model != SS_NONE &&
             (rank != best_rank ? rank > best_rank
                                : !controller->policy->serves_before(&context, &view, &best_view)))
             continue;
-        best = i;
+        best.model = i;
+        best.level = ready.level;
         best_rank = rank;
-        *level = ready.level;
         best_view = view;
     }
+    best.fills = early_rank < best_rank && best_rank < RANK_EARLY;
     return best;
 }
 
@@ -203,17 +210,20 @@ static uint32_t groups_of(const struct ss_controller *controller, const struct s
     return (stages + at_work - 1) / at_work;
 }
 
-static bool serve(struct ss_controller *controller, uint16_t index, uint64_t level)
+static bool serve(struct ss_controller *controller, const struct choice *choice)
 {
-    struct ss_model *model = &controller->models[index];
+    struct ss_model *model = &controller->models[choice->model];
     uint32_t groups = groups_of(controller, model), most = model->batch_max * groups;
     uint32_t sequences = model->running + model->queued;
     SS_ASSERT(groups > 0);
     if (sequences > most)
         sequences = most;
-    if (level == SS_LEVEL_NONE ||
-        !ss_compose_batch(controller, index, (sequences + groups - 1) / groups,
-                          !may_go_ahead(controller, model), level))
+    struct ss_batch_form form = {.sequences_max = (sequences + groups - 1) / groups,
+                                 .fresh_only = !may_go_ahead(controller, model),
+                                 .hidden_only = choice->fills,
+                                 .level = choice->level};
+    if (choice->level == SS_LEVEL_NONE ||
+        !ss_compose_batch(controller, (uint16_t)choice->model, &form))
         return false;
     model->stuck = false;
     model->last_turn = ++controller->turn;
@@ -227,12 +237,11 @@ bool ss_batching_decide(struct ss_controller *controller)
     uint64_t number = controller->outbox.number;
     controller->round++;
     while (ss_flight_may_start(controller) && !controller->outbox.cut) {
-        uint64_t level = SS_LEVEL_NONE;
-        uint32_t index = next_model(controller, &level);
-        if (index == SS_NONE)
+        struct choice choice = choose(controller);
+        if (choice.model == SS_NONE)
             break;
-        struct ss_model *model = &controller->models[index];
-        if (serve(controller, (uint16_t)index, level)) {
+        struct ss_model *model = &controller->models[choice.model];
+        if (serve(controller, &choice)) {
             changed = true;
             continue;
         }
@@ -240,8 +249,8 @@ bool ss_batching_decide(struct ss_controller *controller)
             break;
         /* Others go before what it has of later levels. */
         model->tried_round = controller->round;
-        model->tried_level = level;
-        if (level != SS_LEVEL_NONE)
+        model->tried_level = choice.level;
+        if (choice.level != SS_LEVEL_NONE)
             continue;
         model->passed_round = controller->round;
         if (model->flights == 0 && !model->stuck) {

@@ -16,8 +16,9 @@ struct batch {
     uint16_t model;
     uint64_t level; /* of the first in it, at the latest */
     uint32_t sequences_max, rows_left;
-    bool no_claims;               /* one found no room: what comes later must not take it */
-    bool no_opens, fresh;         /* fresh: only those with nothing under way */
+    bool no_claims;       /* one found no room: what comes later must not take it */
+    bool no_opens, fresh; /* fresh: only those with nothing under way */
+    bool hidden_only;
     uint32_t slices;              /* prompts in it, or parts of such */
     uint32_t pushed;              /* opened beyond the places that the model has */
     struct ss_step_load load;     /* what is in it */
@@ -49,7 +50,9 @@ static uint32_t slice_of(const struct ss_controller *controller, const struct ba
     }
     load.rows += batch->expected.rows;
     load.context += batch->expected.context + sequence->fed;
-    uint32_t most = ss_step_bound_rows(controller, model, &load), left = batch->rows_left;
+    uint32_t most = batch->hidden_only ? ss_step_bound_hidden_rows(controller, model, &load)
+                                       : ss_step_bound_rows(controller, model, &load);
+    uint32_t left = batch->rows_left;
     left = left > batch->expected.rows ? left - batch->expected.rows : 0;
     if (most > left)
         most = left;
@@ -270,9 +273,10 @@ static void send(struct ss_controller *controller, struct batch *batch)
     ss_overdue_served(controller, batch->model, gets_on);
 }
 
-bool ss_compose_batch(struct ss_controller *controller, uint16_t index, uint32_t sequences_max,
-                      bool fresh_only, uint64_t level)
+bool ss_compose_batch(struct ss_controller *controller, uint16_t index,
+                      const struct ss_batch_form *form)
 {
+    uint32_t sequences_max = form->sequences_max;
     struct ss_outbox *outbox = &controller->outbox;
     uint32_t rows = controller->limits.step_tokens_max;
     /* A slice of n tokens takes n / block_tokens blocks, and a part of one more. */
@@ -285,10 +289,11 @@ bool ss_compose_batch(struct ss_controller *controller, uint16_t index, uint32_t
     size_t arena_used = outbox->arena_used;
     struct batch batch = {
         .model = index,
-        .level = level,
+        .level = form->level,
         .sequences_max = sequences_max,
         .rows_left = rows,
-        .fresh = fresh_only,
+        .fresh = form->fresh_only,
+        .hidden_only = form->hidden_only,
         .flight = flight,
     };
     batch.sequences = ss_outbox_array(outbox, sequences_max, sizeof *batch.sequences);
@@ -297,7 +302,7 @@ bool ss_compose_batch(struct ss_controller *controller, uint16_t index, uint32_t
     outbox->kept = 1; /* what makes room may send entries, but not take this one's place */
     flight->count = 0;
     fill(controller, &batch);
-    if (flight->count == 0 && fresh_only) {
+    if (flight->count == 0 && form->fresh_only) {
         batch.fresh = batch.no_opens = false;
         fill(controller, &batch);
     }

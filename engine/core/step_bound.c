@@ -52,6 +52,17 @@ uint32_t ss_step_bound_rows(const struct ss_controller *controller, const struct
     return fewest;
 }
 
+uint32_t ss_step_bound_hidden_rows(const struct ss_controller *controller,
+                                   const struct ss_model *model, const struct ss_step_load *load)
+{
+    uint32_t fewest = UINT32_MAX;
+    for (int stage = 0; stage < controller->pp; stage++) {
+        uint32_t rows = rows_on(&model->cost[stage], load, 0);
+        fewest = rows < fewest ? rows : fewest;
+    }
+    return fewest;
+}
+
 /* Of what was seen last, a quarter counts: outliers pass, and drifts are followed. */
 static double blend(double known, double seen)
 {

@@ -11,6 +11,10 @@
 uint32_t ss_step_bound_rows(const struct ss_controller *controller, const struct ss_model *model,
                             const struct ss_step_load *load);
 
+/* Those alone that cost nothing. */
+uint32_t ss_step_bound_hidden_rows(const struct ss_controller *controller,
+                                   const struct ss_model *model, const struct ss_step_load *load);
+
 /* The longest time of the step on any stage; 0: unknown. */
 uint64_t ss_step_bound_ns(const struct ss_controller *controller, const struct ss_model *model,
                           const struct ss_step_load *load);
