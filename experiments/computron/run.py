@@ -140,7 +140,7 @@ def main() -> int:
     inside = sum(row["inside"] for row in of_workloads)
     print(f"responses: worst {worst:.1%} off; workloads: {inside} of {len(of_workloads)} inside")
     if args.out:
-        content = {"seeds": args.seeds, "turns": of_turns, "workloads": of_workloads}
+        content = {"commit": results.commit(), "seeds": args.seeds, "turns": of_turns, "workloads": of_workloads}
         results.write(args.out / "results.json", content)
         draw(of_workloads, args.out / "workloads.png")
     return 0 if worst <= RESPONSE_OFF_MAX else 1
