@@ -246,3 +246,17 @@ Test(core_classes, stages_that_a_realtime_request_leaves_idle_are_filled)
                   124);
     run_stages(check_filling);
 }
+
+Test(core_classes, what_fills_a_stage_does_not_hold_a_realtime_request_up)
+{
+    for (int stage = 0; stage < STAGES; stage++)
+        models[1].cost[stage] = (struct ss_step_cost){.weights_ns = 1000, .row_ns = 100};
+    open_stages();
+    arrive_as(SS_CLASS_REALTIME, 10, 0, 4, 124);
+    arrive_as(SS_CLASS_NORMAL, 11, 1, 100, 4);
+    answer(&log_entries[log_count - 2]); /* one step of request 10 is left under way */
+    const struct ss_batch_sequence *part = logged(SS_ENTRY_BATCH)->sequences;
+    cr_assert_eq(part->request, 11);
+    cr_assert_eq(part->count, 10, "rows that hide behind the reading of the weights: %u",
+                 part->count);
+}
