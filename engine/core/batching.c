@@ -42,8 +42,16 @@ static double others_to_come(const struct ss_controller *controller,
  * what is still moving, and not for longer. */
 static double lead_ns_of(const struct ss_controller *controller, const struct ss_model *model)
 {
-    uint32_t head = ss_model_head(controller, model);
-    uint64_t rows = (uint64_t)controller->sequences[head].prompt * (model->queued + model->running);
+    uint64_t rows = 0;
+    uint32_t count = 0;
+    for (int class = 0; class < SS_CLASSES; class ++) {
+        const struct ss_list *lists[] = {&model->live[class], &model->queue[class]};
+        for (int i = 0; i < 2; i++)
+            for (uint32_t at = lists[i]->first; at != SS_NONE && count < model->batch_max;
+                 at = controller->sequences[at].next, count++)
+                rows +=
+                    ss_sequence_known(&controller->sequences[at]) - controller->sequences[at].fed;
+    }
     if (rows > controller->limits.step_tokens_max)
         rows = controller->limits.step_tokens_max;
     return (double)(ss_step_cost_is_known(&model->cost[0])

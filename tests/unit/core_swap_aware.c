@@ -254,6 +254,23 @@ Test(core_swap_aware, a_batch_waits_for_its_load_so_that_others_pass)
     cr_assert_eq(view().answered, 3);
 }
 
+/* One long prompt and two short ones: 14 rows, 0.7 s, of a load of one second. */
+Test(core_swap_aware, a_batch_is_as_long_as_its_prompts)
+{
+    options.link_bytes_per_s = 800;
+    models[1].cost[0] = (struct ss_step_cost){.row_ns = SECOND / 20};
+    use((struct ss_swap_aware){.patience = true});
+    warm(0, 1);
+    arrive(2, 1, 12, 1);
+    arrive(3, 1, 1, 1);
+    arrive(4, 1, 1, 1);
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 1, "it would stall who comes");
+    now_ns += 3 * SECOND / 10;
+    step(&(struct ss_event){.kind = SS_EVENT_TIMER});
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->sequences[0].request, 2);
+    cr_assert_eq(logged(SS_ENTRY_BATCH)->count, 3);
+}
+
 Test(core_swap_aware, a_batch_does_not_wait_where_those_who_pass_would_gain_less)
 {
     options.link_bytes_per_s = 800 * 1000; /* a millisecond */
