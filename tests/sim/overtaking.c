@@ -37,9 +37,12 @@ void promise_overtaking(void)
     const struct ss_controller *controller = ss_sim_group_controller(run.group);
     uint64_t sent = run.entries_seen;
     uint64_t freed = controller->drop_count + controller->recomputed;
-    bool excused = run.overtaking_excused || freed != run.freed_seen;
+    uint64_t decisions = ss_sim_group_decisions(run.group);
+    bool excused =
+        run.overtaking_excused || freed != run.freed_seen || decisions != run.decisions_seen + 1;
     run.entries_seen = controller->outbox.number;
     run.freed_seen = freed;
+    run.decisions_seen = decisions;
     run.overtaking_excused = is_excused(controller);
     if (controller->outbox.number == sent || excused || run.overtaking_excused)
         return;

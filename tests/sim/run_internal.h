@@ -26,7 +26,7 @@ struct run {
     uint32_t arrived, unanswered, controls_asked, controls_done;
     uint64_t now_ns, draws;
     uint64_t idle_since_ns; /* idle.c; UINT64_MAX: the ranks are at work, or nothing could be */
-    uint64_t entries_seen, freed_seen; /* overtaking.c: of the controller, at its latest look */
+    uint64_t entries_seen, freed_seen, decisions_seen; /* overtaking.c: at its latest look */
     bool overtaking_excused;
     bool drain_asked, drained;
 
