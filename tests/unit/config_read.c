@@ -79,6 +79,7 @@ Test(config_read, defaults)
     cr_assert_str_eq(config->server.endpoints.items[0], "tcp://127.0.0.1:5555");
     cr_assert_null(config->server.curve_secret_key_file);
     cr_assert_eq(config->limits.requests_max, 1000);
+    cr_assert_eq(config->limits.slots_max, 1000, "so that the bound on waits tells something");
     cr_assert_eq(config->limits.batch_max, 32);
     cr_assert_eq(config->limits.batches_in_flight, 2);
     cr_assert_eq(config->limits.peer_timeout_ns, 600000000000ull);
@@ -105,6 +106,21 @@ Test(config_read, defaults_that_depend)
     cr_assert_eq(config->limits.batch_max, 8);
     cr_assert_not(config->deterministic);
     cr_assert(config->device.graphs);
+    ss_config_destroy(config);
+}
+
+Test(config_read, as_many_slots_as_requests_up_to_a_limit)
+{
+    struct ss_config *config = accept("device: {kind: cpu, pool: 8MiB}\n"
+                                      "limits: {requests: 5}\n"
+                                      "models: [{name: m, synthetic: opt-125m}]\n");
+    cr_assert_eq(config->limits.slots_max, 5);
+    cr_assert_eq(config->limits.batch_max, 5);
+    ss_config_destroy(config);
+    config = accept("device: {kind: cpu, pool: 8MiB}\n"
+                    "limits: {requests: 100000}\n"
+                    "models: [{name: m, synthetic: opt-125m}]\n");
+    cr_assert_eq(config->limits.slots_max, 1024);
     ss_config_destroy(config);
 }
 
