@@ -10,6 +10,9 @@
  * are taken by tiles. */
 #define SS_CUDA_TILED_ROWS_MIN 16u
 
+/* Softmax is computed in base 2. */
+#define LOG2E 1.4426950408889634f
+
 /* The call, as kernels take it. */
 struct context {
     const int *positions, *sequence_of, *row_begin, *blocks;

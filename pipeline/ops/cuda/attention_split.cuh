@@ -7,7 +7,6 @@
 #include "pipeline/ops/cuda/launch.cuh"
 
 #define SPLIT 128 /* positions of a block */
-#define LOG2E 1.4426950408889634f
 
 /* A maximum of nothing is finite, so that no difference of two is undefined. */
 #define NOTHING (-1e30f)

@@ -13,7 +13,6 @@
 #define THREADS (32 * WARPS)
 #define ROWS    (16 * WARPS) /* of queries, a warp taking 16 */
 #define SPAN    64           /* positions of a tile */
-#define LOG2E   1.4426950408889634f
 
 /* Eight elements more than a row has keep ldmatrix free of bank conflicts. */
 template <int DIM> struct stride {

@@ -109,6 +109,21 @@ static __device__ inline float normalised(float value, float mean, float scale, 
     return __fmaf_rn(__fmul_rn(__fsub_rn(value, mean), scale), weight, bias);
 }
 
+static __device__ inline float activate(float value, enum ss_activation activation)
+{
+    if (activation == SS_ACTIVATION_RELU)
+        return fmaxf(value, 0.0f);
+    if (activation == SS_ACTIVATION_GELU)
+        return 0.5f * value * (1.0f + erff(value * 0.70710678118654752f));
+    return value;
+}
+
+/* silu(gate) * value */
+static __device__ inline float gate_by(float gate, float value)
+{
+    return gate / (1.0f + expf(-gate)) * value;
+}
+
 static inline struct weights weights_of(const struct ss_weight *weight)
 {
     struct weights none = {0, SS_F32};

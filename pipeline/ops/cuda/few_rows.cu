@@ -240,15 +240,6 @@ static __device__ void normalise(const struct product<T, Out> &p, unsigned char 
     }
 }
 
-static __device__ inline float activate(float value, enum ss_activation activation)
-{
-    if (activation == SS_ACTIVATION_RELU)
-        return fmaxf(value, 0.0f);
-    if (activation == SS_ACTIVATION_GELU)
-        return 0.5f * value * (1.0f + erff(value * 0.70710678118654752f));
-    return value;
-}
-
 /* What a worker writes of a tile: one element of the output, of a row and of the tile's places R
  * and, gated, that of the gate's partner. Bias and what it is added to are fetched ahead. */
 template <typename T, typename Out> struct element {
@@ -289,7 +280,7 @@ template <typename T, typename Out> struct element {
             return;
         float value = sum(parts, r) + bias;
         if (p.gated)
-            value = value / (1.0f + expf(-value)) * (sum(parts, r + TILE / 2) + partner_bias);
+            value = gate_by(value, sum(parts, r + TILE / 2) + partner_bias);
         else
             value = activate(value, p.activation);
         *to = narrow<Out>(p.adds ? before + value : value);

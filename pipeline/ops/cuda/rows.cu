@@ -36,8 +36,7 @@ static __global__ void silu_multiply(T *out, const sum_of<T> *in, size_t count, 
 {
     for (EACH(i, count)) {
         size_t from = i / columns * 2 * columns + i % columns;
-        float gate = widen(in[from]), up = widen(in[from + columns]);
-        out[i] = narrow<T>(gate / (1.0f + expf(-gate)) * up);
+        out[i] = narrow<T>(gate_by(widen(in[from]), widen(in[from + columns])));
     }
 }
 
@@ -87,11 +86,7 @@ static __global__ void finish(To *out, const From *in, size_t count, unsigned co
         float value = widen(in[i]);
         if (bias.data)
             value += bias.at(i % columns);
-        if (activation == SS_ACTIVATION_RELU)
-            value = fmaxf(value, 0.0f);
-        else if (activation == SS_ACTIVATION_GELU)
-            value = 0.5f * value * (1.0f + erff(value * 0.70710678118654752f));
-        out[i] = narrow<To>(value);
+        out[i] = narrow<To>(activate(value, activation));
     }
 }
 
