@@ -129,7 +129,8 @@ struct ss_device_ops {
     void (*recording_destroy)(struct ss_device *device, struct ss_recording *recording);
 
     /* Memory of another rank's device on the same node, as an address that copy_on_device takes.
-     * All three null where the backend has no such memory. SHARE names the allocation that begins
+     * All three null where the backend has no such memory; SS_UNSUPPORTED where this machine has no
+     * way, which is no failure of the device. SHARE names the allocation that begins
      * at ADDRESS; another rank opens it, once, and closes it before its owner frees it. */
     enum ss_status (*share)(struct ss_device *device, ss_device_address address,
                             struct ss_device_share *out);

@@ -22,6 +22,11 @@ void *ss_cuda_stream_native(struct ss_stream *stream);
 /* Whether what is queued on STREAM now is recorded, not run. */
 bool ss_cuda_stream_is_recording(const struct ss_stream *stream);
 
+/* Queued on STREAM, for code whose counters are in device memory, where other GPUs write them:
+ * waits until the 64 bits at WORD are at least VALUE. No multiprocessor is taken. */
+SS_MUST_CHECK enum ss_status ss_cuda_await_word(struct ss_stream *stream, ss_device_address word,
+                                                uint64_t value);
+
 /* Before each fallible call that queues work: makes DEVICE current on this thread, and fails where
  * a test planted a fault. */
 SS_MUST_CHECK enum ss_status ss_cuda_begin(struct ss_device *device, const char *call);
@@ -29,6 +34,9 @@ SS_MUST_CHECK enum ss_status ss_cuda_begin(struct ss_device *device, const char 
 /* What became of CALL: CODE is a cudaError_t. A failure is recorded as the device's health; the
  * message names the GPU, CALL and what CUDA says. */
 SS_MUST_CHECK enum ss_status ss_cuda_check(struct ss_device *device, int code, const char *call);
+
+/* The same where another way is left: the device's health stays what it is. */
+SS_MUST_CHECK enum ss_status ss_cuda_try(struct ss_device *device, int code, const char *call);
 
 /* The same for failures that have no cudaError_t: those of cuBLAS, NCCL, a lost peer. */
 enum ss_status ss_cuda_fail(struct ss_device *device, enum ss_status status, const char *call,

@@ -41,6 +41,15 @@ enum ss_status ss_cuda_check(struct ss_device *base, int code, const char *call)
                   cudaGetErrorString((cudaError_t)code));
 }
 
+enum ss_status ss_cuda_try(struct ss_device *base, int code, const char *call)
+{
+    if (code == cudaSuccess)
+        return SS_OK;
+    cudaGetLastError();
+    return ss_fail(SS_UNSUPPORTED, "GPU %d: %s: %s", ss_cuda_device_of(base)->index, call,
+                   cudaGetErrorString((cudaError_t)code));
+}
+
 enum ss_status ss_cuda_fail(struct ss_device *base, enum ss_status status, const char *call,
                             const char *what)
 {

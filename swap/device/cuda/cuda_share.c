@@ -11,9 +11,8 @@ enum ss_status ss_cuda_share(struct ss_device *device, ss_device_address address
     cudaIpcMemHandle_t handle;
     enum ss_status status = ss_cuda_begin(device, "share");
     if (!status)
-        status =
-            ss_cuda_check(device, (int)cudaIpcGetMemHandle(&handle, (void *)(uintptr_t)address),
-                          "share: cudaIpcGetMemHandle");
+        status = ss_cuda_try(device, (int)cudaIpcGetMemHandle(&handle, (void *)(uintptr_t)address),
+                             "share: cudaIpcGetMemHandle");
     if (status)
         return status;
     *out = (struct ss_device_share){{0}};
@@ -29,7 +28,7 @@ enum ss_status ss_cuda_share_open(struct ss_device *device, const struct ss_devi
     memcpy(&handle, share->bytes, sizeof handle);
     enum ss_status status = ss_cuda_begin(device, "share_open");
     if (!status)
-        status = ss_cuda_check(
+        status = ss_cuda_try(
             device, (int)cudaIpcOpenMemHandle(&address, handle, cudaIpcMemLazyEnablePeerAccess),
             "share_open: cudaIpcOpenMemHandle");
     if (!status)

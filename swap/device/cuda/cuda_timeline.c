@@ -129,13 +129,19 @@ enum ss_status ss_cuda_signal(struct ss_stream *stream, struct ss_timeline *time
 
 enum ss_status ss_cuda_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value)
 {
+    return ss_cuda_timeline_value(timeline) >= clamp(value)
+               ? ss_cuda_begin(stream->device, "wait")
+               : ss_cuda_await_word(stream, address_of(timeline), value);
+}
+
+enum ss_status ss_cuda_await_word(struct ss_stream *stream, ss_device_address word, uint64_t value)
+{
     struct cuda_device *device = ss_cuda_device_of(stream->device);
     enum ss_status status = ss_cuda_begin(stream->device, "wait");
-    if (status || ss_cuda_timeline_value(timeline) >= clamp(value))
+    if (status)
         return status;
     return ss_cuda_driver_check(device,
-                                device->driver.wait_value(ss_cuda_stream_native(stream),
-                                                          address_of(timeline), clamp(value),
-                                                          CU_STREAM_WAIT_VALUE_GEQ),
+                                device->driver.wait_value(ss_cuda_stream_native(stream), word,
+                                                          clamp(value), CU_STREAM_WAIT_VALUE_GEQ),
                                 "wait: cuStreamWaitValue64");
 }
