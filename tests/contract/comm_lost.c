@@ -58,6 +58,43 @@ static void test_collective(struct ss_link *link, const char *device, int tp, in
     barrier(link);
 }
 
+/* The same in a recording, which stays: whoever calls next is told at once. */
+static void test_recorded(struct ss_link *link, const char *device, int tp, int pp)
+{
+    struct comm_rank rank;
+    struct ss_recording *recording = 0;
+    comm_rank_open(&rank, link, device, tp, pp, TIMEOUT_NS(device));
+    struct ss_comm *comm = rank.comm;
+    const struct ss_device_ops *ops = rank.device->ops;
+    void *data = comm_memory(&rank, 64), *gathered = comm_memory(&rank, 64 * (size_t)tp);
+    ss_device_address in = comm_address(&rank, data), out = comm_address(&rank, gathered);
+    comm_put(&rank);
+    CHECK(ops->record_begin(rank.compute) == SS_OK, "record");
+    CHECK(comm->table->all_gather(comm, rank.compute, in, out, 64) == SS_OK, "all_gather");
+    CHECK(ops->record_end(rank.compute, &recording) == SS_OK, "record");
+    for (int i = 0; i < 2; i++) {
+        if (i == 1 && comm->tp_rank == tp - 1)
+            break;
+        CHECK(ops->play(rank.compute, recording) == SS_OK, "play");
+        if (comm->table->end_pass)
+            CHECK(comm->table->end_pass(comm, rank.compute) == SS_OK, "end of the pass");
+        if (i == 0)
+            comm_finish(&rank, rank.compute);
+    }
+    if (comm->tp_rank != tp - 1) {
+        bool nccl = strcmp(comm->table->name, "nccl") == 0;
+        expect_lost(&rank, rank.compute, "rank ");
+        uint64_t start_ns = ss_now_ns();
+        enum ss_status status = comm->table->all_gather(comm, rank.compute, in, out, 64);
+        CHECK(ss_now_ns() - start_ns < PROMPT_NS, "the next call hangs");
+        CHECK(!nccl || status == SS_PEER_LOST, "the next call: %s", ss_status_name(status));
+    }
+    barrier(link);
+    ops->recording_destroy(rank.device, recording);
+    comm_rank_close(&rank);
+    barrier(link);
+}
+
 /* Nobody sends. */
 static void test_receive(struct ss_link *link, const char *device, int tp, int pp)
 {
@@ -102,6 +139,8 @@ void comm_suite_lost(struct ss_link *link, const char *device, int tp, int pp)
 {
     if (tp > 1)
         test_collective(link, device, tp, pp);
+    if (tp > 1)
+        test_recorded(link, device, tp, pp);
     if (pp > 1 || strcmp(device, "cpu") == 0)
         test_receive(link, device, tp, pp);
     if (pp > 1) /* the edge of a stage to itself copies */
