@@ -124,8 +124,10 @@ static enum ss_status await_input(struct ss_stage *stage, const struct ss_entry 
             restored = slot->restored;
         slot->restored = 0;
     }
-    if (restored)
+    if (restored) {
+        stage->awaiting = flight->number;
         status = device->wait(stage->compute, stage->restored, restored);
+    }
     if (!status && is_first(stage) && stage->pp > 1 && tokened)
         status = device->wait(stage->compute, stage->tokened, tokened);
     if (status || is_first(stage))
@@ -223,6 +225,8 @@ static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
     struct stage_model *model = &stage->models[flight->model];
     for (int i = 0; i < model->given.image->chunk_count; i++)
         model->chunks[i].last_use = flight->number;
+    if (!model->awaited)
+        stage->awaiting = flight->number;
     ss_stage_point_graph(stage, flight, step);
     enum ss_status status = ss_stage_may_play(stage, flight) ? ss_stage_play(stage, flight)
                                                              : ss_stage_run_pass(stage, flight);
@@ -234,6 +238,16 @@ static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
     if (!status && !is_last(stage))
         status = copy_hidden(stage, flight, flight->hidden, stage->graph.hidden);
     return status ? status : stage->device->signal(stage->compute, stage->computed, flight->number);
+}
+
+/* Whether all entries whose compute waits for copies are over, by what entries say: of a sequence,
+ * one step at most is ordered before the tokens of the step before it are reported. */
+static bool is_settled(const struct ss_stage *stage, const struct ss_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->sequence_count; i++)
+        if (stage->slots[entry->sequences[i].slot].sample_before >= stage->awaiting)
+            return true;
+    return false;
 }
 
 static bool samples(const struct ss_entry *entry)
@@ -259,8 +273,10 @@ enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *ent
         status = ss_stage_update_slots(stage, entry, openings, opening_count);
     if (!status)
         status = await_input(stage, entry, flight);
-    if (!status)
+    if (!status) {
+        flight->settled = is_settled(stage, entry);
         status = stage->device->host_call(stage->compute, ss_flight_started, flight);
+    }
     if (!status)
         status = ss_flight_stage(flight, entry, openings, returned, &step);
     if (status)

@@ -38,6 +38,7 @@ struct slot {
     uint32_t *blocks;          /* pool page of each; room for blocks_max of the longest model */
     uint64_t last_batch;       /* compute that reads the blocks */
     uint64_t last_sample;      /* batch whose token is, or will be, written to the table last */
+    uint64_t sample_before;    /* the batch that sampled before that one: its tokens are reported */
     uint64_t restored;         /* entry whose restore the next batch waits for; 0: none */
     struct ss_opening opening; /* prompt not kept */
 };
@@ -60,6 +61,7 @@ struct flight {
     uint16_t model;
     atomic_int ends; /* 0: free; else FLIGHT_KEPT and the streams still to pass their last use */
     uint32_t sequences, rows, samples;
+    bool settled;     /* nothing before it on the compute stream waits for copies */
     bool alike;       /* every sequence has one row and samples: shapes repeat from step to step */
     uint32_t padding; /* rows, sequences and samples more, which belong to nobody */
 
@@ -192,6 +194,7 @@ struct ss_stage {
     struct needs needs;
     struct ss_graph graph; /* buffers set once; step and chunk per batch */
     struct ss_token_table table;
+    uint64_t awaiting;         /* the latest entry whose compute waits for copies */
     bool pads;                 /* steps of one token a sequence, to few numbers of rows */
     struct recorded *recorded; /* none where steps are not recorded */
     uint32_t *recorded_pages;

@@ -242,6 +242,7 @@ static enum ss_status move_chunk(struct ss_stage *stage, const struct ss_page_mo
         return status;
     resident->page = move->to;
     resident->last_use = number;
+    stage->awaiting = number;
     return SS_OK;
 }
 
