@@ -18,19 +18,18 @@ def span(events: list[traces.Event]) -> Span:
     return min(e["ts"] for e in events), max(e["ts"] + e["dur"] for e in events)
 
 
-def last_cold(events: list[traces.Event]) -> tuple[Span, Span]:
+def last_cold(events: list[traces.Event]) -> list[traces.Event]:
     """The last load that a batch was queued behind, and that batch."""
-    loads: dict[int, list[traces.Event]] = {}
-    batches: dict[int, list[traces.Event]] = {}
+    kept: dict[int, list[traces.Event]] = {}
     for event in events:
-        entry = event["args"]["entry"]
-        if event["tid"] == traces.LOADS:
-            loads.setdefault(entry, []).append(event)
-        elif event["tid"] == traces.COMPUTE and event["name"].startswith("batch"):
-            batches.setdefault(entry, []).append(event)
-    for entry in sorted(loads, reverse=True):
-        if entry + 1 in batches and span(batches[entry + 1])[0] < span(loads[entry])[1]:
-            return span(loads[entry]), span(batches[entry + 1])
+        compute = event["tid"] == traces.COMPUTE
+        if compute or event["tid"] == traces.LOADS:
+            kept.setdefault(event["args"]["entry"] - compute, []).append(event)
+    for entry in sorted(kept, reverse=True):
+        load = [event for event in kept[entry] if event["tid"] == traces.LOADS]
+        batch = [event for event in kept[entry] if event["tid"] == traces.COMPUTE]
+        if load and batch and span(batch)[0] < sum(span(load)) / 2:
+            return load + batch
     raise SystemExit("the trace has no cold request")
 
 
@@ -40,25 +39,22 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("title")
     options = parser.parse_args()
-    events = traces.read(options.trace)
-    load, batch = last_cold(events)
-    space = 0.04 * (batch[1] - load[0])
-    window = (load[0] - space, batch[1] + 3 * space)
-    marks = {"first token": batch[1], "load ends": load[1]}
-    shown = [e for e in events if e["ts"] >= load[0] - space and e["ts"] < batch[1]]
-    timeline.draw(shown, options.picture, options.title, window, marks)
+    events = last_cold(traces.read(options.trace))
+    load = span([e for e in events if e["tid"] == traces.LOADS])
+    end = span(events)[1]
+    space = 0.04 * (end - load[0])
+    marks = {"first token": end, "load ends": load[1]}
+    timeline.draw(events, options.picture, options.title, (load[0] - space, end + 3 * space), marks)
     print(f"load {(load[1] - load[0]) / 1e3:.2f} ms, "
-          f"first token {(batch[1] - load[1]) / 1e3:.2f} ms after its end")  # fmt: skip
-    for rank in sorted({e["pid"] for e in shown}):
-        mine = [e for e in shown if e["pid"] == rank]
-        ends = span([e for e in mine if e["tid"] == traces.LOADS])
-        computes = [e for e in mine if e["tid"] == traces.COMPUTE]
-        works = span([e for e in computes if e["name"].startswith("batch")])
-        waits = [e for e in computes if e["name"].startswith("wait")]
-        waited = sum(e["dur"] for e in waits) / 1e3
-        print(f"rank {rank}: chunks {(ends[0] - load[0]) / 1e3:.2f} to "
-              f"{(ends[1] - load[0]) / 1e3:.2f} ms, batch {(works[0] - load[0]) / 1e3:.2f} to "
-              f"{(works[1] - load[0]) / 1e3:.2f} ms, of it {waited:.2f} in {len(waits)} waits")  # fmt: skip
+          f"first token {(end - load[1]) / 1e3:.2f} ms after its end")  # fmt: skip
+    for rank in sorted({e["pid"] for e in events}):
+        mine = [e for e in events if e["pid"] == rank]
+        arrives = span([e for e in mine if e["tid"] == traces.LOADS])
+        works = span([e for e in mine if e["name"].startswith("batch")])
+        waited = sum(e["dur"] for e in mine if e["name"].startswith("wait"))
+        print(f"rank {rank}: chunks {(arrives[0] - load[0]) / 1e3:.2f} to "
+              f"{(arrives[1] - load[0]) / 1e3:.2f} ms, batch {(works[0] - load[0]) / 1e3:.2f} to "
+              f"{(works[1] - load[0]) / 1e3:.2f} ms, {waited / 1e3:.2f} waiting")  # fmt: skip
 
 
 if __name__ == "__main__":
