@@ -11,8 +11,8 @@
 #define MOVES_PER_ENTRY 256
 
 /* A load leaves to the models at work the KV cache that their sequences have and will need, however
- * old its request: as weights, the pages would serve fewer. Turns end its wait (overdue.h); what
- * they do not end has no such manners. */
+ * old its request: as weights, the pages would serve fewer. Turns end its wait (overdue.h): a claim
+ * of a turn, or one whose wait no turn would end, takes from whatever comes later. */
 static bool yields(const struct ss_controller *controller, const struct ss_claim *claim)
 {
     const struct ss_model *model = &controller->models[claim->model];

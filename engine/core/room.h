@@ -2,7 +2,9 @@
  *
  * Claims are by precedence (precedence.h). A claim must leave what earlier ones still need, and may
  * take from all that comes later: so what serves the first of all always gets its room, and
- * something can always progress, whatever the policy. A policy only chooses among the victims. */
+ * something can always progress, whatever the policy. A policy only chooses among the victims. But
+ * where turns end its wait (overdue.h), a load leaves to models at work the KV cache that they have
+ * and will need, even to later requests: as weights, those pages would serve fewer. */
 #ifndef SS_CORE_ROOM_H
 #define SS_CORE_ROOM_H
 

@@ -69,8 +69,9 @@ def run_live(args: argparse.Namespace) -> int:
 
 
 def check_small(args: argparse.Namespace) -> int:
-    """In the simulator: who has all resident waits least for first tokens and gets most, and one-token requests hide what
-    long ones show; live: every token of every answer comes, though models take turns."""
+    """In the simulator: who has all resident waits least for first tokens and gets most tokens, and
+    one-token requests hide what long ones show; live: every token of every answer comes, though
+    models take turns."""
     wrong = []
     todo = [Case(policy, 3.0, output)
             for output in ("chat", "one token") for policy in (RESIDENT, "swap_aware")]  # fmt: skip
