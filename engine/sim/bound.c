@@ -54,7 +54,8 @@ static double later_samples_s(const struct ss_bound_machine *machine,
             (steps * ((double)cost[stage].fixed_ns + (row_ns > floor_ns ? row_ns : floor_ns)) +
              context * cost[stage].context_ns);
     }
-    return seconds + steps * machine->controller->pp * machine->hop_s;
+    int hops = machine->controller->pp > 1 ? machine->controller->pp : 0; /* one stage: none */
+    return seconds + steps * hops * machine->hop_s;
 }
 
 double ss_bound_warm_s(const struct ss_bound_machine *machine,

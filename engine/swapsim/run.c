@@ -95,7 +95,7 @@ static enum ss_status end_request(struct run *run, struct ss_live_request *reque
         status = ss_yardstick_add(run->options->yardstick,
                                   run->assignment.group[request->outcome.model], &request->outcome);
     write_request(run, &request->outcome);
-    ss_arrivals_answered(run->arrivals, request->process, run->now_ns);
+    ss_arrivals_answered(run->arrivals, request->process, run->now_ns, request->outcome.refused);
     ss_live_requests_end(&run->requests, request);
     return status;
 }

@@ -164,13 +164,16 @@ enum ss_status ss_arrivals_next(struct ss_arrivals *arrivals, struct ss_arrival 
 }
 
 /* At most CLIENTS of a closed loop are in the heap: each was taken before it is answered. */
-void ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process, uint64_t now_ns)
+void ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process, uint64_t now_ns,
+                          bool refused)
 {
     struct ss_process *of = &arrivals->processes[process];
     const struct ss_arrival_stream *stream = of->of->stream;
     struct ss_arrival arrival;
-    if (stream->kind != SS_ARRIVE_TURNS || now_ns + stream->think_ns >= stream->until_ns)
+    uint64_t pause_ns =
+        refused && stream->think_ns < SS_REFUSED_PAUSE_NS ? SS_REFUSED_PAUSE_NS : stream->think_ns;
+    if (stream->kind != SS_ARRIVE_TURNS || now_ns + pause_ns >= stream->until_ns)
         return;
-    ss_process_turn(of, now_ns + stream->think_ns, &arrival);
+    ss_process_turn(of, now_ns + pause_ns, &arrival);
     push(arrivals, &arrival);
 }

@@ -33,8 +33,13 @@ bool ss_arrivals_peek(const struct ss_arrivals *arrivals, uint64_t *at_ns);
  * line of a trace is wrong; the message names it. */
 SS_MUST_CHECK enum ss_status ss_arrivals_next(struct ss_arrivals *arrivals, struct ss_arrival *out);
 
-/* Says that a request of PROCESS was answered, or refused, at NOW_NS, not before what was taken: a
- * closed loop then has its next arrival. Nothing to others. */
-void ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process, uint64_t now_ns);
+/* Says that a request of PROCESS was answered, or REFUSED, at NOW_NS, not before what was taken: a
+ * closed loop then has its next arrival, after a refusal no sooner than SS_REFUSED_PAUSE_NS.
+ * Nothing to others. */
+void ss_arrivals_answered(struct ss_arrivals *arrivals, uint32_t process, uint64_t now_ns,
+                          bool refused);
+
+/* Who asks again at once what is refused at once would do nothing else for ever. */
+#define SS_REFUSED_PAUSE_NS 100000000ull
 
 #endif

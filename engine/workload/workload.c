@@ -87,7 +87,7 @@ static const struct ss_key keys[] = {
      "closed loop: so many requests at once, each to the next model in turn, sent when an earlier "
      "one was answered"},
     {"streams[].turns.think", SS_KEY_TIME, OF(think_ns), "0", NULL, 0, DAY_NS, NULL,
-     "time between an answer and the next request"},
+     "time between an answer and the next request; after a refusal 100ms or more"},
     {"streams[].trace.csv", SS_KEY_PATH, OF(trace_csv), NULL, "none", 0, 0, NULL,
      "an Azure LLM inference trace: TIMESTAMP,ContextTokens,GeneratedTokens"},
     {"streams[].trace.skew", SS_KEY_REAL, OF(trace_skew), "0", NULL, 0, 10, NULL,

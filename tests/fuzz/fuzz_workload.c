@@ -35,7 +35,7 @@ static void generate(const struct ss_workload *workload)
         SS_ASSERT(arrival.model < 3 && arrival.prompt_tokens > 0 && arrival.output_tokens > 0);
         last_ns = arrival.at_ns;
         if (i % 2 == 0)
-            ss_arrivals_answered(arrivals, arrival.process, last_ns);
+            ss_arrivals_answered(arrivals, arrival.process, last_ns, false);
     }
     ss_arrivals_destroy(arrivals);
 }

@@ -300,6 +300,10 @@ Test(sim_bound, a_stage_computes_for_one_batch_at_a_time)
 Test(sim_bound, steps_follow_each_other)
 {
     describe(ALL);
+    machine.hop_s = TICK_S;
+    struct ss_bound_request alone = {.prompt_tokens = 1, .output_tokens = 11};
+    cr_expect_float_eq(ss_bound_warm_s(&machine, &alone), 11 * CHUNKS * TICK_S, 1e-9,
+                       "one stage hands nothing on");
     controller.pp = 2;
     for (int i = 0; i < MODELS; i++) {
         models[i].chunk_count[1] = CHUNKS;
@@ -308,7 +312,6 @@ Test(sim_bound, steps_follow_each_other)
         models[i].cost[0].row_ns = models[i].cost[1].row_ns = TICK_S * 1e9;
     }
     controller.pool_pages[1] = ALL;
-    machine.hop_s = TICK_S;
     struct ss_bound_request request = {.prompt_tokens = 1, .output_tokens = 11};
     cr_expect_float_eq(ss_bound_warm_s(&machine, &request), (5 + 10 * 6) * TICK_S, 1e-9);
     request = (struct ss_bound_request){.prompt_tokens = 40, .output_tokens = 1};

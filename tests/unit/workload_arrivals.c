@@ -144,12 +144,12 @@ Test(workload_arrivals, turns)
     cr_assert_not(ss_arrivals_peek(arrivals, &at_ns));
     cr_assert_eq(ss_arrivals_next(arrivals, &arrival), SS_EMPTY, "before an answer");
     for (uint64_t i = 2; i < 6; i++) {
-        ss_arrivals_answered(arrivals, 0, i * 1000000000);
+        ss_arrivals_answered(arrivals, 0, i * 1000000000, i == 4);
         cr_assert_eq(ss_arrivals_next(arrivals, &arrival), SS_OK);
         cr_assert_eq(arrival.model, i % 3);
-        cr_assert_eq(arrival.at_ns, i * 1000000000 + 10000000);
+        cr_assert_eq(arrival.at_ns, i * 1000000000 + (i == 4 ? SS_REFUSED_PAUSE_NS : 10000000));
     }
-    ss_arrivals_answered(arrivals, 0, 9000000000);
+    ss_arrivals_answered(arrivals, 0, 9000000000, false);
     cr_assert_eq(ss_arrivals_next(arrivals, &arrival), SS_EMPTY, "the seventh");
     ss_arrivals_destroy(arrivals);
     ss_workload_destroy(workload);

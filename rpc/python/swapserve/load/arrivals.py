@@ -50,7 +50,7 @@ class Listed:
     def next(self) -> Optional[Arrival]:
         return next(self._rest, None)
 
-    def answered(self, process: int, now_ns: int) -> Optional[Arrival]:
+    def answered(self, process: int, now_ns: int, refused: bool) -> Optional[Arrival]:
         return None
 
 

@@ -30,7 +30,7 @@ class Source(Protocol):
 
     def next(self) -> Optional[Arrival]: ...
 
-    def answered(self, process: int, now_ns: int) -> Optional[Arrival]: ...
+    def answered(self, process: int, now_ns: int, refused: bool) -> Optional[Arrival]: ...
 
 
 @dataclass
@@ -179,17 +179,17 @@ class Driver:
 
     async def _follow(self, source: Source, arrival: Arrival, prompt: List[int]) -> None:
         """One request; and where it is a turn of a closed loop, those that follow it."""
-        await self._ask(arrival, prompt)
+        outcome = await self._ask(arrival, prompt)
         while True:
-            after = source.answered(arrival.process, round(self.now() * NS))
+            after = source.answered(arrival.process, round(self.now() * NS), not outcome.answered)
             if after is None:
                 return
             arrival = after
             prompt = self._prompts.make(arrival.model, arrival.prompt_tokens)
             await asyncio.sleep(max(0.0, arrival.time_s - self.now()))
-            await self._ask(arrival, prompt)
+            outcome = await self._ask(arrival, prompt)
 
-    async def _ask(self, arrival: Arrival, prompt: List[int]) -> None:
+    async def _ask(self, arrival: Arrival, prompt: List[int]) -> Outcome:
         outcome = Outcome(arrival, self.now())
         self.outcomes.append(outcome)
         try:
@@ -198,6 +198,7 @@ class Driver:
             outcome.end_s = self.now()
             outcome.reason = error.code
         self.answered += 1
+        return outcome
 
     async def _converse(self, outcome: Outcome, prompt: List[int]) -> None:
         arrival = outcome.arrival

@@ -17,6 +17,7 @@ from .arrivals import NS, Arrival, LoadError
 from .workload import Length, Stream, Workload
 
 NEVER_S = 1e9
+REFUSED_PAUSE_NS = 100_000_000  # who is refused asks again no sooner
 AZURE = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"]
 ONE_PROCESS = ("cyclic", "turns", "trace", "replay")
 
@@ -280,10 +281,10 @@ class Arrivals:
         self._given += 1
         return first
 
-    def answered(self, process: int, now_ns: int) -> Optional[Arrival]:
-        """What a closed loop asks next when a request of PROCESS was answered."""
+    def answered(self, process: int, now_ns: int, refused: bool) -> Optional[Arrival]:
+        """What a closed loop asks next when a request of PROCESS was answered, or REFUSED."""
         of = self._processes[process]
-        at_ns = now_ns + of.stream.think_ns
+        at_ns = now_ns + max(of.stream.think_ns, REFUSED_PAUSE_NS if refused else 0)
         if of.stream.kind != "turns" or at_ns >= of.stream.until_ns or self._is_over(at_ns):
             return None
         self._given += 1
