@@ -167,7 +167,7 @@ static enum ss_status make_models(struct ss_controller *controller,
             total += options->models[i].chunk_count[stage];
     controller->model_count = options->model_count;
     controller->first_active = controller->first_resident = controller->first_engaged = SS_NONE;
-    controller->first_recent = controller->last_recent = SS_NONE;
+    controller->first_recent = SS_NONE;
     enum ss_status status = take(controller, &controller->models, options->model_count,
                                  sizeof *controller->models, "models");
     if (status == SS_OK)

@@ -124,14 +124,13 @@ static void note_recent(struct ss_controller *controller, uint16_t index)
         return;
     if (model->arrivals.count > 0) {
         models[model->recent_previous].recent_next = model->recent_next;
-        *(model->recent_next == SS_NONE ? &controller->last_recent
-                                        : &models[model->recent_next].recent_previous) =
-            model->recent_previous;
+        if (model->recent_next != SS_NONE)
+            models[model->recent_next].recent_previous = model->recent_previous;
     }
     model->recent_previous = SS_NONE;
     model->recent_next = controller->first_recent;
-    *(model->recent_next == SS_NONE ? &controller->last_recent
-                                    : &models[model->recent_next].recent_previous) = index;
+    if (model->recent_next != SS_NONE)
+        models[model->recent_next].recent_previous = index;
     controller->first_recent = index;
 }
 

@@ -227,7 +227,7 @@ struct ss_controller {
     uint64_t arrivals, first_arrival_ns;
     uint64_t last_arrival_ns, guessed_ns; /* when a guess was last thought of */
     double guesses_right, guesses_wrong;  /* by what came of them: models' worth, fading */
-    uint32_t first_recent, last_recent;
+    uint32_t first_recent;
     bool load_wanted;         /* a request waits for a load that was not ordered yet */
     uint32_t models_seen;     /* that had a request */
     struct ss_deadlines line; /* models, by when they are overdue (overdue.h) */

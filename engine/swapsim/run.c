@@ -238,6 +238,7 @@ static enum ss_status arrive(struct run *run, const struct ss_arrival *arrival)
         .model = (uint16_t)run->assignment.local[arrival->model],
         .class = (uint8_t)arrival->class,
         .prompt_tokens = arrival->prompt_tokens,
+        .min_tokens = arrival->output_tokens, /* nothing but its length ends it */
         .max_tokens = arrival->output_tokens,
         .deadline_ns = arrival->deadline_ns ? run->now_ns + arrival->deadline_ns : 0};
     ss_sim_group_feed(group->sim, run->now_ns, &event, 1);

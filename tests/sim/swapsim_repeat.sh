@@ -81,6 +81,13 @@ run g --workload configs/workloads/turns.yaml
 [ "$(wc -l < "$out/g/requests.csv")" -eq 101 ]
 [ "$(grep -c ',length$' "$out/g/requests.csv")" -eq 100 ]
 
+# At the door, as the server: a deadline that the answer's tokens cannot meet is refused; and whose
+# request is refused asks again after a while, not at once for ever.
+printf 'duration: 5s\ndeadline: 1s\noutput: {tokens: 300}\nstreams:\n- turns: {clients: 1}\n' > "$out/late.yaml"
+run k --workload "$out/late.yaml"
+[ "$(grep -c ',deadline_exceeded$' "$out/k/requests.csv")" -eq 50 ] ||
+  { echo "late answers:"; head -n 5 "$out/k/requests.csv"; exit 1; }
+
 # Allocations that fail before, while and after the run begins: an error with the command that
 # replays it, until a run has fewer of them.
 nth=1
