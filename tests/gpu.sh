@@ -166,7 +166,11 @@ for step in "$@"; do
         try memcheck 200 compute-sanitizer --tool memcheck --error-exitcode 1 ops_parity
         ;;
     racecheck)
-        try racecheck 200 compute-sanitizer --tool racecheck --error-exitcode 1 ops_parity brief
+        # In some of cuBLAS's own kernels it finds races; ours must have none.
+        # shellcheck disable=SC2016
+        try racecheck 200 bash -c 'compute-sanitizer --tool racecheck ops_parity brief | tee /dev/stderr |
+            awk "/Race reported/ && !/nvjet/ { bad = 1 } /RACECHECK SUMMARY/ { ended = 1 }
+                 END { exit bad || !ended }"'
         ;;
     swap) each swap 1x1 4x1 1x4 2x2 ;;
     busy) each busy 1x1 2x1 1x2 4x1 2x2 ;;
