@@ -140,5 +140,5 @@ SIMULATED = [
 SMALL = Form("paced", 1, 1, 0.4, 0.3, 6, some("none", "8"), "opt-350m", 0.25)
 CUDA = {
     "cuda": Form("cuda", 2, 2, 0.14, 0.3, 6, some("none", "1", "4", "16")),
-    "cuda-pair": Form("cuda", 2, 1, 0.26, 0.2, 6, some("none", "1", "4", "16")),
+    "cuda-pair": Form("cuda", 2, 1, 0.26, 0.2, 5, some("none", "1", "8")),
 }
