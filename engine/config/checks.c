@@ -71,7 +71,7 @@ void ss_fill_defaults(struct ss_reading *r)
     if (config->limits.batches_in_flight == 0)
         config->limits.batches_in_flight = (uint32_t)config->group.pp + 1;
     if (!is_set(r, "device.graphs"))
-        config->device.graphs = cuda && (config->group.tp == 1 || config->group.pp == 1);
+        config->device.graphs = cuda && config->group.tp == 1;
     if (!is_set(r, "deterministic"))
         config->deterministic = !cuda;
     if (config->limits.slots_max == 0)

@@ -34,10 +34,10 @@ static const struct ss_key keys[] = {
      4 * KI, GI, NULL, "what one copy over the link moves; an urgent load waits for one at most"},
     {"device.pieces_in_flight", SS_KEY_INT, AT(device.pieces_in_flight), "2", NULL, 1, 64, NULL,
      "copies handed to the link at once"},
-    {"device.graphs", SS_KEY_BOOL, AT(device.graphs), NULL, "true on cuda with tp or pp of 1", 0, 0,
+    {"device.graphs", SS_KEY_BOOL, AT(device.graphs), NULL, "true on cuda where tp is 1", 0, 0,
      NULL,
      "steps of one token a sequence are recorded and launched as one; the same bits either way, "
-     "and on the cpu the same speed; with both tp and pp above 1 never run yet"},
+     "and on the cpu the same speed; with tp above 1 loaded servers have hung"},
     {"device.link.bandwidth", SS_KEY_RATE, AT(device.link_bytes_per_s), "0", NULL, 0, ANY_MAX, NULL,
      "cpu only: speed of the emulated link of each rank; 0: as fast as memory copies"},
     {"device.link.latency", SS_KEY_TIME, AT(device.link_latency_ns), "0", NULL, 0, DAY_NS, NULL,

@@ -245,7 +245,7 @@ static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
 static bool is_settled(const struct ss_stage *stage, const struct ss_entry *entry)
 {
     for (uint32_t i = 0; i < entry->sequence_count; i++)
-        if (stage->slots[entry->sequences[i].slot].sample_before >= stage->awaiting)
+        if (stage->slots[entry->sequences[i].slot].sampled_before >= stage->awaiting)
             return true;
     return false;
 }

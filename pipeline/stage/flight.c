@@ -152,8 +152,8 @@ static void stage_sample(struct flight *flight, const struct ss_batch_sequence *
         .eos_id_count = slot->opening.eos_id_count,
     };
     memcpy(ending->stop_ids, slot->opening.stop_ids, sizeof ending->stop_ids);
-    slot->sample_before = slot->last_sample;
-    slot->last_sample = flight->number;
+    slot->sampled_before = slot->sampled;
+    slot->sampled = slot->last_sample = flight->number;
 }
 
 static void stage_sequence(struct flight *flight, const struct ss_batch_sequence *sequence,

@@ -38,7 +38,9 @@ struct slot {
     uint32_t *blocks;          /* pool page of each; room for blocks_max of the longest model */
     uint64_t last_batch;       /* compute that reads the blocks */
     uint64_t last_sample;      /* batch whose token is, or will be, written to the table last */
-    uint64_t sample_before;    /* the batch that sampled before that one: its tokens are reported */
+    /* Of the sequence that has the slot: the batch that sampled last, and the one before it, whose
+     * tokens are reported when a batch follows. 0: none. */
+    uint64_t sampled, sampled_before;
     uint64_t restored;         /* entry whose restore the next batch waits for; 0: none */
     struct ss_opening opening; /* prompt not kept */
 };

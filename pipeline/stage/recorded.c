@@ -110,7 +110,7 @@ static enum ss_status record(struct ss_stage *stage, struct flight *flight,
 }
 
 /* A recording with collectives is not launched behind compute that waits for copies: on two H200s
- * (NCCL 2.28) both ranks then stood still for ever. */
+ * (NCCL 2.28) both ranks then stood still for ever. It is not all that can make them. */
 bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight)
 {
     return stage->recorded && flight->alike && stage->models[flight->model].awaited &&

@@ -36,7 +36,7 @@ static enum ss_status open_slot(struct ss_stage *stage, struct slot *slot, uint1
     release_blocks(stage, slot);
     slot->open = true;
     slot->model = model;
-    slot->restored = 0;
+    slot->restored = slot->sampled = slot->sampled_before = 0;
     slot->opening = *opening;
     slot->opening.prompt = 0;
     return SS_OK;

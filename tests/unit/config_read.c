@@ -107,7 +107,7 @@ Test(config_read, defaults_that_depend)
     cr_assert_not(config->deterministic);
     cr_assert(config->device.graphs);
     ss_config_destroy(config);
-    config = accept("device: {kind: cuda, pool: 8GiB}\ngroup: {tp: 2, pp: 2}\n"
+    config = accept("device: {kind: cuda, pool: 8GiB}\ngroup: {tp: 2}\n"
                     "models: [{name: m, synthetic: opt-13b}]\n");
     cr_assert_not(config->device.graphs);
     ss_config_destroy(config);
