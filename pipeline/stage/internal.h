@@ -35,9 +35,9 @@ struct slot {
     bool open;
     uint16_t model;
     uint32_t block_count;
-    uint32_t *blocks;          /* pool page of each; room for blocks_max of the longest model */
-    uint64_t last_batch;       /* compute that reads the blocks */
-    uint64_t last_sample;      /* batch whose token is, or will be, written to the table last */
+    uint32_t *blocks;     /* pool page of each; room for blocks_max of the longest model */
+    uint64_t last_batch;  /* compute that reads the blocks */
+    uint64_t last_sample; /* batch whose token is, or will be, written to the table last */
     /* Of the sequence that has the slot: the batch that sampled last, and the one before it, whose
      * tokens are reported when a batch follows. 0: none. */
     uint64_t sampled, sampled_before;
