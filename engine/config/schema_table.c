@@ -37,7 +37,7 @@ static const struct ss_key keys[] = {
     {"device.graphs", SS_KEY_BOOL, AT(device.graphs), NULL, "true on cuda where tp is 1", 0, 0,
      NULL,
      "steps of one token a sequence are recorded and launched as one; the same bits either way, "
-     "and on the cpu the same speed; with tp above 1 loaded servers have hung"},
+     "and on the cpu the same speed; with tp above 1 servers have hung with them"},
     {"device.link.bandwidth", SS_KEY_RATE, AT(device.link_bytes_per_s), "0", NULL, 0, ANY_MAX, NULL,
      "cpu only: speed of the emulated link of each rank; 0: as fast as memory copies"},
     {"device.link.latency", SS_KEY_TIME, AT(device.link_latency_ns), "0", NULL, 0, DAY_NS, NULL,
