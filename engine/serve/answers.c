@@ -179,7 +179,7 @@ void ss_live_answer_control(struct ss_live *live, const struct ss_action *action
         answer_error(live, ticket, SS_ERROR_BUSY,
                      ticket->op == SS_OP_LOAD
                          ? "the model does not fit beside what is pinned or in use"
-                         : "the model is pinned or in use");
+                         : "it is pinned, or has work");
     ss_ticket_release(live->tickets, ticket);
 }
 

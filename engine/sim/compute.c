@@ -149,7 +149,7 @@ static void report_tokens(struct ss_sim_group *group, const struct ss_sim_stage 
                           const struct ss_sim_compute *work)
 {
     const struct ss_entry *entry = &work->entry->entry;
-    struct ss_report_token tokens[SS_SIM_SEQUENCES_MAX];
+    struct ss_report_token *tokens = group->tokens;
     struct ss_report report = {.kind = SS_REPORT_TOKENS, .number = entry->number, .tokens = tokens};
     for (uint32_t i = 0; i < entry->sequence_count; i++) {
         const struct ss_batch_sequence *part = &entry->sequences[i];

@@ -68,7 +68,7 @@ void ss_sim_entry_send(struct ss_sim_group *group, const struct ss_entry *entry)
     }
     group->last_number = entry->number;
     group->entry_counts[entry->kind]++;
-    SS_ASSERT(entry->sequence_count <= SS_SIM_SEQUENCES_MAX);
+    SS_ASSERT(entry->sequence_count <= group->sequences_max);
     struct ss_sim_entry *copy = copy_of(group, entry);
     look_at_batch(group, copy);
     ss_sim_at(group, group->now_ns + group->options.costs.entry_ns,

@@ -187,8 +187,11 @@ enum ss_status ss_sim_group_create(const struct ss_sim_options *options, struct 
     for (uint32_t i = 0; i < options->controller.model_count; i++) {
         uint32_t blocks = ss_sim_model(group, i)->context_max / options->controller.block_tokens;
         group->blocks_max = blocks + 1 > group->blocks_max ? blocks + 1 : group->blocks_max;
+        uint32_t batch = options->controller.models[i].batch_max;
+        group->sequences_max = batch > group->sequences_max ? batch : group->sequences_max;
     }
     struct ss_sim_store *store = &group->store;
+    group->tokens = ss_sim_store_keep(store, group->sequences_max, sizeof *group->tokens);
     uint32_t flows = SS_SIM_FLOWS * group->rank_count;
     group->ranks = ss_sim_store_keep(store, group->rank_count, sizeof *group->ranks);
     group->stages = ss_sim_store_keep(store, (size_t)group->pp, sizeof *group->stages);

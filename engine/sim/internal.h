@@ -7,8 +7,6 @@
 #include "engine/sim/group.h"
 #include "engine/sim/store.h"
 
-#define SS_SIM_SEQUENCES_MAX 64 /* of a batch */
-
 /* An entry on its way, in one block with its arrays; given back by its last user. */
 struct ss_sim_entry {
     uint32_t users;
@@ -140,6 +138,8 @@ struct ss_sim_group {
     uint64_t timer_ns, timer_event_ns; /* the controller's; the next event that looks at it */
     int tp, pp;
     uint32_t rank_count, blocks_max;
+    uint32_t sequences_max;         /* of a batch */
+    struct ss_report_token *tokens; /* room for a batch's */
     struct ss_sim_rank *ranks;
     struct ss_sim_stage *stages;
     bool flows_changed;

@@ -16,8 +16,6 @@
 #define ACTIONS_MAX    64
 #define LOOK_EVERY     4096 /* happenings between two looks at the wall clock */
 #define PROGRESS_NS    (SS_NS_PER_S / 5)
-#define SEQUENCES_MAX  64 /* of a batch that may be in flight, for the reuse of records */
-#define BATCHES_MAX    64
 #define ASSIGN_PURPOSE 0xa551 /* keeps the deal apart from the workload's draws */
 
 struct group {
@@ -356,6 +354,17 @@ static void close_run(struct run *run)
     ss_swapsim_costs_release(&run->costs);
 }
 
+/* Requests that batches in flight may name: their records are not used for others. */
+static uint32_t in_flight(const struct ss_run_options *options)
+{
+    const struct ss_catalog *catalog = options->catalog;
+    uint32_t batch = 0;
+    for (int i = 0; i < catalog->model_count; i++)
+        if (catalog->models[i].batch_max > batch)
+            batch = catalog->models[i].batch_max;
+    return options->groups * ss_catalog_batches_in_flight(catalog) * batch;
+}
+
 enum ss_status ss_run(const struct ss_run_options *options, struct ss_metrics *metrics,
                       struct ss_run_totals *totals)
 {
@@ -363,7 +372,7 @@ enum ss_status ss_run(const struct ss_run_options *options, struct ss_metrics *m
     uint64_t begun_ns = ss_now_ns(), count = 0;
     bool over = false;
     *totals = (struct ss_run_totals){0};
-    ss_live_requests_open(options->groups * BATCHES_MAX * SEQUENCES_MAX, &run.requests);
+    ss_live_requests_open(in_flight(options), &run.requests);
     enum ss_status status = open_groups(&run);
     if (!status)
         status = open_arrivals(&run);

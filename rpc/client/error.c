@@ -31,7 +31,7 @@ static const struct {
     {SS_ERROR_UNKNOWN_MODEL, "the server has no such model"},
     {SS_ERROR_TOO_LONG, "the request is too long"},
     {SS_ERROR_OVERLOADED, "the server has too much to do"},
-    {SS_ERROR_DEADLINE_EXCEEDED, "the deadline has passed"},
+    {SS_ERROR_DEADLINE_EXCEEDED, "no answer within the deadline"},
     {SS_ERROR_DRAINING, "the server takes no new requests: it is draining"},
     {SS_ERROR_CANCELLED, "the request was cancelled"},
     {SS_ERROR_BUSY, "the model is in use"},

@@ -88,6 +88,18 @@ run k --workload "$out/late.yaml"
 [ "$(grep -c ',deadline_exceeded$' "$out/k/requests.csv")" -eq 50 ] ||
   { echo "late answers:"; head -n 5 "$out/k/requests.csv"; exit 1; }
 
+# Batches as large as servers like them.
+cat > "$out/large.yaml" <<YAML
+profile: $PWD/configs/profiles/h200-x4.yaml
+group: {tp: 1, pp: 1}
+device: {kind: cuda, pool: 60GiB}
+limits: {batch: 200}
+models: [{name: m, synthetic: opt-13b}]
+YAML
+printf 'requests: 400\noutput: {tokens: 20}\nstreams:\n- turns: {clients: 200}\n' > "$out/many.yaml"
+"$swapsim" --config "$out/large.yaml" --workload "$out/many.yaml" --out "$out/l" --quiet
+[ "$(grep -c ',length$' "$out/l/requests.csv")" -eq 400 ]
+
 # Allocations that fail before, while and after the run begins: an error with the command that
 # replays it, until a run has fewer of them.
 nth=1
