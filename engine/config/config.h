@@ -81,6 +81,7 @@ struct ss_config {
         uint64_t stall_max_ns;
         uint64_t step_time_max_ns; /* 0: steps are bounded by tokens alone */
         uint64_t overdue_ns;       /* 0: never */
+        uint64_t overdue_batch_ns; /* of class batch; overdue_ns at least counts */
         uint64_t quantum_ns;
         double realtime_share;    /* of steps and time on the links, while others wait */
         uint64_t peer_timeout_ns; /* a collective that waits longer for a peer fails */

@@ -40,6 +40,7 @@ struct ss_controller_limits {
     uint32_t batches_in_flight; /* over all models; receive slots of the edges */
     /* A request that waited so long for its first step overrides price and class; 0: never. */
     uint64_t overdue_ns;
+    uint64_t overdue_batch_ns; /* of class batch, which may wait; overdue_ns at least counts */
     uint64_t quantum_ns; /* how long a model serves overdue requests before the next one's turn */
     /* Of steps and of time on the links, for realtime requests while others wait, and for normal
      * ones while batch ones wait; 0.99 at most counts; 0: 0.8. */
@@ -205,11 +206,12 @@ struct ss_wait_rates {
     uint64_t room_ns;     /* what a whole pool takes to the host: spills and copying drops */
 };
 
-/* A bound on the wait until its first step of a request to MODEL that arrives now and is accepted,
- * whatever arrives later (README.md says how, and what it rests on). UINT64_MAX where there is
- * none: no limits.overdue_ns, no rate known. O(models). */
+/* A bound on the wait until its first step of a request of the class to MODEL that arrives now and
+ * is accepted, whatever arrives later (README.md says how, and what it rests on). UINT64_MAX where
+ * there is none: no limits.overdue_ns, no rate known. O(models). */
 uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
-                                     const struct ss_wait_rates *rates, uint16_t model);
+                                     const struct ss_wait_rates *rates, uint16_t model,
+                                     enum ss_class class);
 
 enum ss_residency { SS_ABSENT, SS_LOADING, SS_PARTIAL, SS_RESIDENT };
 

@@ -8,19 +8,30 @@ static uint64_t later(uint64_t at_ns, uint64_t by_ns)
     return at_ns < UINT64_MAX - by_ns ? at_ns + by_ns : UINT64_MAX;
 }
 
+uint64_t ss_overdue_age_ns(const struct ss_controller *controller, enum ss_class class)
+{
+    const struct ss_controller_limits *limits = &controller->limits;
+    bool longer = class == SS_CLASS_BATCH && limits->overdue_batch_ns > limits->overdue_ns;
+    return longer ? limits->overdue_batch_ns : limits->overdue_ns;
+}
+
 /* When the model is, was or will be overdue, if nothing of it is served; UINT64_MAX: never. What
  * was overdue when its last turn began, and still is, goes behind all that stood in line then. */
 static uint64_t overdue_at(const struct ss_controller *controller, const struct ss_model *model)
 {
-    uint64_t since_ns = UINT64_MAX;
+    uint64_t at_ns = UINT64_MAX;
     for (int class = 0; class < SS_CLASSES; class ++) {
+        uint64_t age_ns = ss_overdue_age_ns(controller, (enum ss_class) class), class_ns;
         uint32_t oldest = model->queue[class].first;
-        if (oldest != SS_NONE && controller->sequences[oldest].arrived_ns < since_ns)
-            since_ns = controller->sequences[oldest].arrived_ns;
+        if (oldest != SS_NONE) {
+            class_ns = later(controller->sequences[oldest].arrived_ns, age_ns);
+            at_ns = class_ns < at_ns ? class_ns : at_ns;
+        }
+        if (model->live[class].first != SS_NONE && model->flights == 0) {
+            class_ns = later(model->last_batch_ns, age_ns);
+            at_ns = class_ns < at_ns ? class_ns : at_ns;
+        }
     }
-    if (model->running > 0 && model->flights == 0 && model->last_batch_ns < since_ns)
-        since_ns = model->last_batch_ns;
-    uint64_t at_ns = later(since_ns, controller->limits.overdue_ns);
     return at_ns <= model->turn_taken_ns ? model->turn_ended_ns : at_ns;
 }
 
@@ -136,7 +147,8 @@ void ss_overdue_served(struct ss_controller *controller, uint16_t index, bool ge
 bool ss_overdue_is(const struct ss_controller *controller, const struct ss_sequence *sequence)
 {
     return controller->limits.overdue_ns > 0 && sequence->state == SS_SEQUENCE_QUEUED &&
-           controller->now_ns - sequence->arrived_ns >= controller->limits.overdue_ns;
+           controller->now_ns - sequence->arrived_ns >=
+               ss_overdue_age_ns(controller, (enum ss_class)sequence->class);
 }
 
 bool ss_overdue_waits(const struct ss_controller *controller)

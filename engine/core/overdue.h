@@ -1,19 +1,22 @@
 /* Nobody waits without end: the turns of overdue models.
  *
- * A model is overdue when its oldest request has waited for its first step for limits.overdue_ns,
- * or when requests of it that have begun have had no step for as long. Overdue models stand in
- * line by when they became so, and have turns, one at a time. A turn overrides policy, price and
- * class: the model's load goes first, takes room from all others, and its requests that wait for
- * their first step get it before other steps do (realtime ones keep their share of the steps). It
- * lasts for limits.quantum_ns from its first step, and until a request began or got a token; what
- * is still overdue then stands last in line. While one stands in line, only the model whose turn it
- * is, and the next, may load.
+ * A model is overdue when a request of it has waited for its first step for the age of its class
+ * (limits.overdue_ns, overdue_batch_ns), or when requests of it that have begun have had no step
+ * for as long. Overdue models stand in line by when they became so, and have turns, one at a time.
+ * A turn overrides policy, price and class: the model's load goes first, takes room from all
+ * others, and its requests that wait for their first step get it before other steps do (realtime
+ * ones keep their share of the steps). It lasts for limits.quantum_ns from its first step, and
+ * until a request began or got a token; what is still overdue then stands last in line. While one
+ * stands in line, only the model whose turn it is, and the next, may load.
  *
  * README.md says what bound on a request's wait follows. */
 #ifndef SS_CORE_OVERDUE_H
 #define SS_CORE_OVERDUE_H
 
 #include "engine/core/state.h"
+
+/* How long a request of the class waits until it is overdue, where there are turns. */
+uint64_t ss_overdue_age_ns(const struct ss_controller *controller, enum ss_class class);
 
 /* Puts the model in its place in line, after its requests changed or a batch of it was sent. */
 void ss_overdue_note(struct ss_controller *controller, uint16_t model);

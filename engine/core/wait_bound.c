@@ -4,6 +4,7 @@
 #include "engine/core/class_share.h"
 #include "engine/core/flight.h"
 #include "engine/core/model.h"
+#include "engine/core/overdue.h"
 #include "engine/core/step_bound.h"
 
 struct terms {
@@ -108,7 +109,7 @@ static double slots_ns(const struct terms *terms, double round_ns)
             tokens = controller->models[i].context_max;
     double steps = 2.0 * controller->limits.slots_max * (tokens + 1);
     return (controller->slotless_count + 1.0) * steps *
-           (round_ns + (double)controller->limits.overdue_ns);
+           (round_ns + (double)ss_overdue_age_ns(controller, SS_CLASS_BATCH));
 }
 
 /* A step of the model's turn begins one request at least, once there is room for its slice. */
@@ -127,7 +128,8 @@ static double first_step_ns(const struct terms *terms, const struct ss_model *mo
 }
 
 uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
-                                     const struct ss_wait_rates *rates, uint16_t index)
+                                     const struct ss_wait_rates *rates, uint16_t index,
+                                     enum ss_class class)
 {
     const struct ss_model *model = &controller->models[index];
     struct terms terms = {.controller = controller, .rates = *rates};
@@ -146,8 +148,11 @@ uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
     double rounds = (double)(uint64_t)((before + per_turn - 1) / per_turn);
     double own_ns = quantum + prefill_ns(&terms, model) + loads_ns(&terms) +
                     2 * load_ns(&terms, model) + overhead_ns(&terms);
-    double bound_ns = (double)controller->limits.overdue_ns + turns_ns(&terms, model, true) +
-                      own_ns + before * first_ns;
+    /* Who comes later is overdue later, unless its class's age is shorter. */
+    uint64_t age_ns = ss_overdue_age_ns(controller, class);
+    double bound_ns = (double)age_ns +
+                      turns_ns(&terms, model, age_ns == controller->limits.overdue_ns) + own_ns +
+                      before * first_ns;
     double round_ns = turns_ns(&terms, model, false) + own_ns;
     bound_ns += (rounds - 1) * round_ns;
     /* Whatever comes before it is overdue may take the slots that are free now. */

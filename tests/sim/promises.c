@@ -16,7 +16,8 @@ void promise_waits(uint32_t first, uint32_t count)
     const struct ss_controller *controller = ss_sim_group_controller(run.group);
     for (uint32_t i = first; i < first + count; i++)
         run.fates[i].wait_max_ns = ss_controller_wait_bound_ns(controller, &run.scenario.rates,
-                                                               run.scenario.requests[i].model);
+                                                               run.scenario.requests[i].model,
+                                                               run.scenario.requests[i].class);
 }
 
 /* The controller's own bound (ss_controller_wait_bound_ns). */

@@ -318,6 +318,9 @@ static void draw_bounds(struct scenario *scenario)
     struct ss_controller_options *options = &scenario->options.controller;
     if (one_in(scenario, 2)) {
         options->limits.overdue_ns = 1000ull << between(scenario, 0, 16);
+        if (one_in(scenario, 2))
+            options->limits.overdue_batch_ns = options->limits.overdue_ns
+                                               << between(scenario, 1, 8);
         options->limits.quantum_ns = 1000ull << between(scenario, 0, 16);
         options->limits.realtime_share = 0.1 * (double)between(scenario, 1, 9);
     }

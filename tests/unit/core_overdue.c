@@ -74,7 +74,7 @@ static void open_for(enum ss_policy_kind policy, uint64_t overdue_ns, uint64_t q
 static uint64_t wait_of_cold(uint64_t most_ns, uint64_t *bound_ns)
 {
     uint64_t arrived_ns = now_ns;
-    *bound_ns = ss_controller_wait_bound_ns(controller, &rates, 2);
+    *bound_ns = ss_controller_wait_bound_ns(controller, &rates, 2, SS_CLASS_BATCH);
     arrive_as(SS_CLASS_BATCH, COLD, 2, 3, 2);
     hot_arrived++; /* one more that is answered */
     uint64_t first_ns = play(now_ns + most_ns);
@@ -211,4 +211,74 @@ Test(core_overdue, a_turn_in_which_nothing_can_run_ends_at_once_if_somebody_got_
     cr_assert_eq(controller->models[2].turn_ended_ns, now_ns, "before its quantum began");
     answer_all();
     cr_assert_eq(view().answered, 3);
+}
+
+/* How many entries end before realtime request 50 to MODEL has its first step, beside twelve batch
+ * ones to A and B that have waited for WAITED_NS when it arrives. */
+static uint32_t ends_before_realtime(uint16_t model, uint64_t waited_ns, uint64_t overdue_batch_ns)
+{
+    options.limits.requests_max = options.limits.slots_max = 16;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    options.limits.overdue_batch_ns = overdue_batch_ns;
+    options.limits.quantum_ns = SS_NS_PER_S / 10;
+    models[0].batch_max = models[1].batch_max = 1;
+    log_count = 0;
+    open_controller();
+    warm(0, 1);
+    warm(1, 2);
+    for (uint64_t i = 0; i < 12; i++)
+        arrive_as(SS_CLASS_BATCH, 10 + i, i % 2, 2, 14);
+    tick(waited_ns);
+    arrive_as(SS_CLASS_REALTIME, 50, model, 2, 2);
+    uint32_t ends = 0;
+    for (uint32_t at = 0; !latest_batch_of(50); at++) {
+        cr_assert_lt(at, log_count, "something is under way");
+        if (log_entries[at].answered)
+            continue;
+        now_ns += STEP_NS;
+        answer(&log_entries[at]);
+        ends++;
+    }
+    ss_controller_destroy(controller);
+    controller = 0;
+    return ends;
+}
+
+Test(core_overdue, realtime_goes_before_batch_requests_that_wait_for_long)
+{
+    for (uint16_t model = 0; model < MODELS; model++) {
+        uint32_t fresh = ends_before_realtime(model, 0, 600 * SS_NS_PER_S);
+        uint32_t old = ends_before_realtime(model, 10 * SS_NS_PER_S, 600 * SS_NS_PER_S);
+        cr_assert_eq(old, fresh, "model %d: %u, not %u", model, old, fresh);
+        cr_assert_gt(ends_before_realtime(model, 10 * SS_NS_PER_S, 0), fresh,
+                     "of the same age, they go first");
+    }
+}
+
+Test(core_overdue, batch_requests_have_their_turn_at_the_age_of_their_class)
+{
+    open_with_turns();
+    controller->limits.overdue_batch_ns = 3 * SS_NS_PER_S;
+    arrive_as(SS_CLASS_REALTIME, 2, 0, 2, 14);
+    arrive_as(SS_CLASS_BATCH, 3, 2, 2, 2);
+    tick(SS_NS_PER_S);
+    cr_assert_eq(controller->turn_model, SS_NONE, "a realtime one would have its turn");
+    tick(2 * SS_NS_PER_S);
+    cr_assert_eq(controller->turn_model, 2);
+    answer_all();
+    cr_assert_eq(view().answered, 3);
+}
+
+Test(core_overdue, the_bound_of_a_class_starts_from_its_age)
+{
+    options.limits.slots_max = options.limits.requests_max;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    options.limits.overdue_batch_ns = 5 * SS_NS_PER_S;
+    options.limits.quantum_ns = SS_NS_PER_S;
+    open_controller();
+    uint64_t normal_ns = ss_controller_wait_bound_ns(controller, &rates, 2, SS_CLASS_NORMAL);
+    uint64_t batch_ns = ss_controller_wait_bound_ns(controller, &rates, 2, SS_CLASS_BATCH);
+    uint64_t turn_ns = 2 * LOAD_NS + SS_NS_PER_S; /* of one that comes later, at least */
+    cr_assert_geq(batch_ns - normal_ns, 4 * SS_NS_PER_S + 2 * turn_ns);
+    cr_assert_lt(batch_ns, UINT64_MAX);
 }
