@@ -102,7 +102,7 @@ static const struct ss_key keys[] = {
      "to it, so that urgent requests have their step soon; 0: only `limits.step_tokens` counts"},
     {"limits.overdue", SS_KEY_TIME, AT(limits.overdue_ns), "10s", NULL, 0, DAY_NS, NULL,
      "a request that waits longer for its first step overrides classes and the policy, also in a "
-     "long overload: every request is then begun at about that age, at the price of long gaps "
+     "long overload: turns then begin every request of that age, at the price of long gaps "
      "between later tokens and of recomputation; 0: never, for no class"},
     {"limits.overdue_batch", SS_KEY_TIME, AT(limits.overdue_batch_ns), "10min", NULL, 0, DAY_NS,
      NULL,
