@@ -5,7 +5,7 @@
 #include "tests/contract/comm_suite.h"
 
 /* Forming NCCL's communicators has to fit into it too. */
-#define TIMEOUT_NS(device) ((strcmp(device, "cuda") == 0 ? 2000 : 100) * SS_NS_PER_MS)
+#define TIMEOUT_NS(device) ((strcmp(device, "cuda") == 0 ? 2000 : 500) * SS_NS_PER_MS)
 #define PROMPT_NS          (5 * SS_NS_PER_S)
 
 static void barrier(struct ss_link *link)

@@ -121,15 +121,17 @@ class WorkloadTest(Folder):
 
     def test_turns(self):
         path = self.file(
-            "w.yaml", "duration: 10s\nstreams:\n  - turns: {clients: 2, think: 100ms}\n"
+            "w.yaml", "duration: 10s\nstreams:\n  - turns: {clients: 2, think: 10ms}\n"
         )
         source = process.Arrivals(workload.read(path), NAMES, 0)
         first = [source.next(), source.next()]
         self.assertEqual([item.model for item in first], ["a", "b"])
         self.assertIsNone(source.next())
-        after = source.answered(first[0].process, 5 * 10**9)
-        self.assertEqual((after.model, after.at_ns), ("c", 5_100_000_000))
-        self.assertIsNone(source.answered(0, 9_900_000_000))
+        after = source.answered(first[0].process, 5 * 10**9, False)
+        self.assertEqual((after.model, after.at_ns), ("c", 5_010_000_000))
+        after = source.answered(0, 6 * 10**9, True)
+        self.assertEqual(after.at_ns, 6_100_000_000, "who is refused pauses")
+        self.assertIsNone(source.answered(0, 9_990_000_000, False))
 
     def test_azure_trace(self):
         self.file(
