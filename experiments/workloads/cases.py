@@ -117,7 +117,7 @@ H200 = Machine("H200", "opt-13b", 1.0, 6400, 24.4 / 4 * 1024, 512, PROFILES / "h
                {"kind": "cuda"})  # fmt: skip
 # Half of that machine: the same models over two links.
 H200_PAIR = Machine("2x H200", "opt-13b", 1.0, 12800, 24.4 / 2 * 1024, 1024,
-                    PROFILES / "h200-x4.yaml", {"kind": "cuda"}, tp=2, pp=1)  # fmt: skip
+                    PROFILES / "h200-x2.yaml", {"kind": "cuda"}, tp=2, pp=1)  # fmt: skip
 # Computron's machine. Its profile loses 200 us a copy: larger ones lose less.
 A100 = Machine("A100", "opt-13b", 1.0, 6400, 24.4 / 4 * 1024, 512, PROFILES / "a100-x4.yaml",
                {"kind": "cuda", "piece": "64MiB"})  # fmt: skip
