@@ -108,16 +108,18 @@ uint32_t ss_blocks_left(const struct ss_controller *controller, uint32_t index)
     return end > has ? end - has : 0;
 }
 
-/* Answers' lengths differ by so much that what is left of one is hardly less than a whole one. */
+/* Answers' lengths differ by so much that what is left of one is hardly less than a whole one. The
+ * mean is all tokens by the answers that came to their end: that counts what was cut, and what
+ * still runs, as longer than it got. */
 uint32_t ss_blocks_expected(const struct ss_controller *controller, uint32_t index)
 {
     const struct ss_sequence *sequence = &controller->sequences[index];
     const struct ss_model *model = &controller->models[sequence->model];
     uint32_t has = ss_blocks_are_in(sequence) ? sequence->blocks : 0;
     uint64_t end = sequence->prompt + sequence->tokens_max;
-    if (model->answered > 0 &&
-        ss_sequence_known(sequence) + model->tokens / model->answered + 1 < end)
-        end = ss_sequence_known(sequence) + model->tokens / model->answered + 1;
+    if (model->completed > 0 &&
+        ss_sequence_known(sequence) + model->tokens / model->completed + 1 < end)
+        end = ss_sequence_known(sequence) + model->tokens / model->completed + 1;
     uint32_t blocks = ss_blocks_of(controller, (uint32_t)end - 1);
     return blocks > has ? blocks - has : 0;
 }

@@ -142,8 +142,12 @@ void ss_flight_tokens(struct ss_controller *controller, const struct ss_report *
                                                                    .request = sequence->handle,
                                                                    .token = token->token,
                                                                    .count = sequence->reported});
-        if (token->finish != SS_ENDING_NONE || sequence->reported == sequence->tokens_max)
-            ss_ending_end(controller, part->index, reason_of(token->finish));
+        if (token->finish == SS_ENDING_NONE && sequence->reported < sequence->tokens_max)
+            continue;
+        controller->models[flight->model].completed++;
+        controller->models[flight->model].answers_ns +=
+            controller->now_ns - sequence->first_scheduled_ns;
+        ss_ending_end(controller, part->index, reason_of(token->finish));
     }
     release_if_over(controller, flight);
 }

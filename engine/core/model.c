@@ -260,3 +260,8 @@ struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, 
     ss_model_view(controller, index, &view);
     return view;
 }
+
+double ss_model_answer_ns(const struct ss_model *model)
+{
+    return model->completed > 0 ? (double)model->answers_ns / (double)model->completed : 0;
+}

@@ -68,4 +68,7 @@ struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, 
 void ss_model_view(const struct ss_controller *controller, uint16_t index,
                    struct ss_policy_model *view);
 
+/* What its answers took on average, from their first steps on; 0: none is complete. */
+double ss_model_answer_ns(const struct ss_model *model);
+
 #endif

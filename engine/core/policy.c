@@ -34,9 +34,3 @@ double ss_policy_whole_ns(const struct ss_policy_context *context,
         pages[stage] = model->missing_pages[stage] + model->resident_pages[stage];
     return ss_policy_span_ns(context, pages);
 }
-
-double ss_policy_density(const struct ss_policy_context *context,
-                         const struct ss_policy_model *model)
-{
-    return model->weight / (ss_policy_whole_ns(context, model) + 1);
-}

@@ -58,7 +58,10 @@ struct ss_policy_claim {
     uint64_t order;
     double link_ns;                   /* until a load for somebody else could begin */
     uint32_t short_of[SS_STAGES_MAX]; /* pages */
-    double density; /* of a load whose wait a turn would end: as ss_policy_density(); else 0 */
+    /* Of a load whose wait a turn would end; else 0. */
+    double weight, whole_ns; /* of its model */
+    double answer_ns;        /* what its model's answers take on average, if known */
+    uint64_t oldest_ns;      /* when the oldest of its requests arrived */
 };
 
 /* A batch could go behind its model's load. */
@@ -124,9 +127,5 @@ double ss_policy_missing_ns(const struct ss_policy_context *context,
 /* How long they are with the whole model. */
 double ss_policy_whole_ns(const struct ss_policy_context *context,
                           const struct ss_policy_model *model);
-
-/* The weight of its requests by that: what the pages of its weights are for. */
-double ss_policy_density(const struct ss_policy_context *context,
-                         const struct ss_policy_model *model);
 
 #endif

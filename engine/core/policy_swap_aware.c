@@ -23,6 +23,9 @@
 #define HIDING 0.5
 /* A request weighs as much more each time it has waited for so many loads of its model. */
 #define AGEING_LOADS 1.0
+/* Older by a load and so many answers of its model, a request goes before more of another: what
+ * answers for long, and so keeps them waiting for long, waits for long itself. */
+#define ANSWERS_OLDER 2.0
 
 /* A batch comes so much later than was thought, with the words in between. */
 #define LATE_NS 5e5
@@ -97,12 +100,15 @@ static bool loads_before(const struct ss_policy_context *context, const struct s
     return of_a != of_b ? of_a > of_b : a->oldest_order < b->oldest_order;
 }
 
-/* Page for page, more requests wait for the victim than for the load, none of another class. */
+/* Page for page, more requests wait for the victim than for the load, none of another class, and
+ * none much younger. */
 static bool outweighs(const struct ss_policy_context *context, const struct ss_policy_model *victim,
                       const struct ss_policy_claim *claim)
 {
-    return claim->density > 0 && ss_level_of(victim->oldest_order) == ss_level_of(claim->order) &&
-           ss_policy_density(context, victim) > claim->density;
+    return claim->weight > 0 && ss_level_of(victim->oldest_order) == ss_level_of(claim->order) &&
+           victim->weight * claim->whole_ns > claim->weight * ss_policy_whole_ns(context, victim) &&
+           (double)victim->oldest_ns - (double)claim->oldest_ns <
+               claim->whole_ns + ANSWERS_OLDER * claim->answer_ns;
 }
 
 static bool may_drop(const struct ss_policy_context *context, const struct ss_policy_model *victim,

@@ -92,8 +92,12 @@ static struct ss_policy_claim lack_of(const struct ss_controller *controller,
     if (claim->for_load) {
         struct ss_policy_model claimant = ss_model_view_of(controller, claim->model);
         lack.link_ns += ss_policy_missing_ns(context, &claimant);
-        if (yields(controller, claim))
-            lack.density = ss_policy_density(context, &claimant);
+        if (yields(controller, claim)) {
+            lack.weight = claimant.weight;
+            lack.whole_ns = ss_policy_whole_ns(context, &claimant);
+            lack.answer_ns = ss_model_answer_ns(&controller->models[claim->model]);
+            lack.oldest_ns = claimant.oldest_ns;
+        }
     }
     for (int stage = 0; stage < controller->pp; stage++) {
         uint32_t has =

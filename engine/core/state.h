@@ -99,6 +99,8 @@ struct ss_model {
     uint32_t block_pages[SS_STAGES_MAX];
     uint32_t context_max, batch_max;
     uint64_t answered, tokens, loads, drops;
+    uint64_t completed;  /* answers that were not cut: by a cancel, a deadline, a lost rank */
+    uint64_t answers_ns; /* how long those took, from their first steps on */
     struct ss_arrivals arrivals;
     uint64_t guessed_bytes; /* loaded on a guess that no request has borne out yet; one rank of each
                                stage */

@@ -146,6 +146,21 @@ def others() -> list[Row]:
     ]
 
 
+def quiet_beside_busy() -> Row:
+    """Each request to the quiet models needs the place of a model that always has work."""
+    return Row(
+        "quiet beside busy, 4 models, room for 2",
+        ADDED,
+        4,
+        2,
+        gamma([8.0, 8.0, 0.2, 0.2], 1.0),
+        context=1088,
+        duration="60s",
+        lengths={"prompt": {"median": 200, "sigma": 1.0, "max": 1000}, "output": {"tokens": 30}},
+        kv=5,
+    )
+
+
 def long_answers() -> list[Row]:
     """Prompts and answers of all lengths."""
     lengths = {
@@ -192,7 +207,7 @@ def long_answers() -> list[Row]:
     ]
 
 
-ROWS = [*computron(), *others(), *long_answers()]
+ROWS = [*computron(), *others(), *long_answers(), quiet_beside_busy()]
 
 FEATURES = ["price", "partial", "stay", "prefetch", "patience"]
 COMPUTRON: dict[str, Any] = {

@@ -228,6 +228,22 @@ Test(core_room, what_a_sequence_will_need_is_learnt_from_answers)
     cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 1);
 }
 
+Test(core_room, an_answer_that_was_cut_was_not_short)
+{
+    models[0].pinned = true;
+    options.pool_pages[0] = 2 * MODEL_PAGES + 4;
+    options.limits.overdue_ns = SS_NS_PER_S;
+    open_controller();
+    answer_all();
+    arrive(1, 0, 2, 14);
+    cancel(1);
+    answer_all();
+    cr_assert_eq(view().answered, 1);
+    arrive_as(SS_CLASS_BATCH, 2, 0, 2, 14);
+    arrive(3, 1, 2, 2);
+    cr_assert_null(sent(SS_ENTRY_LOAD, 0));
+}
+
 /* Two models at work, four blocks for three sequences: request 12 is the youngest, and has two when
  * request 11 wants its second. */
 static void crowd(uint32_t spill_blocks)

@@ -161,17 +161,36 @@ Test(core_swap_aware, a_model_at_work_does_not_go_for_fewer_requests)
     struct ss_policy_context context = context_with((struct ss_swap_aware){.price = true});
     struct ss_policy_model at_work = {
         .oldest_order = 5, .batches_of_stay = 1, .weight = 3, .resident_pages = {100}};
-    struct ss_policy_model few = {.weight = 2, .missing_pages = {50}, .resident_pages = {50}};
-    struct ss_policy_model small = {.weight = 2, .missing_pages = {50}};
-    struct ss_policy_claim claim = {.order = 4, .density = ss_policy_density(&context, &few)};
+    struct ss_policy_claim claim = {.order = 4, .weight = 2, .whole_ns = 1e8};
     cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, &claim));
-    claim.density = ss_policy_density(&context, &small);
+    claim.whole_ns = 5e7;
     cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, &claim), "in half the room");
-    claim.density = 0;
+    claim.weight = 0;
     cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, &claim), "no turn would come");
-    claim.density = ss_policy_density(&context, &few);
+    claim = (struct ss_policy_claim){.order = 4, .weight = 2, .whole_ns = 1e8};
     at_work.oldest_order |= UINT64_C(1) << SS_LEVEL_SHIFT;
     cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, &claim), "class goes before");
+}
+
+Test(core_swap_aware, who_answers_soon_does_not_wait_for_long_beside_many)
+{
+    struct ss_policy_context context = context_with((struct ss_swap_aware){.price = true});
+    struct ss_policy_model at_work = {.oldest_order = 5,
+                                      .oldest_ns = 100 * SECOND,
+                                      .batches_of_stay = 1,
+                                      .weight = 30,
+                                      .resident_pages = {100}};
+    struct ss_policy_claim claim = {.order = 4,
+                                    .weight = 1,
+                                    .whole_ns = 1e8,
+                                    .answer_ns = 1e8,
+                                    .oldest_ns = 100 * SECOND - SECOND / 10};
+    cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, &claim));
+    claim.oldest_ns = 99 * SECOND;
+    cr_assert(ss_policy_swap_aware.may_drop(&context, &at_work, &claim));
+    claim.answer_ns = 1e9;
+    cr_assert_not(ss_policy_swap_aware.may_drop(&context, &at_work, &claim),
+                  "it takes long itself");
 }
 
 static void use(struct ss_swap_aware rules)
