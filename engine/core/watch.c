@@ -82,9 +82,7 @@ const char *ss_loss_text(enum ss_loss loss)
 {
     static const char *const texts[SS_LOSS_KINDS] = {
         [SS_LOSS_GAP] = "one of its reports is missing",
-        [SS_LOSS_SILENCE] =
-            "no rank reported anything for too long, and it, or a peer that it waits for, "
-            "owes the oldest entry",
+        [SS_LOSS_SILENCE] = "no rank reports any more, and it, or its peer, owes the oldest entry",
         [SS_LOSS_LOAD] = "it ended a load that nobody cancelled with chunks missing",
         [SS_LOSS_TOKEN] = "it reported a batch without one of its tokens",
         [SS_LOSS_FAILED] = "it reported that it cannot go on",

@@ -1,6 +1,7 @@
 /* Forming communicators, once, at start. */
 #include <time.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
 #include "pipeline/comm/nccl/internal.h"
@@ -159,8 +160,10 @@ enum ss_status ss_nccl_connect(struct nccl_comm *comm, struct ss_link *link)
         status = prepare(forming, link->ranks);
     }
     status = ss_agree(link, status);
-    if (!status)
+    if (!status) {
+        SS_ASSERT(forming);
         status = link->table->all_gather(link, &forming->mine, sizeof forming->mine, forming->all);
+    }
     if (!status) {
         status = run_forming(comm, forming);
         if (!status)

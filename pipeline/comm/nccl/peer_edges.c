@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 #include <unistd.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
 #include "pipeline/comm/nccl/carry.h"
@@ -201,8 +202,10 @@ enum ss_status ss_peer_edges_create(struct ss_link *link, struct ss_device *devi
         status = prepare(edges);
     }
     status = ss_agree(link, status);
-    if (!status)
+    if (!status) {
+        SS_ASSERT(edges);
         status = connect(edges, link, tp, pp, offers, &edges->shared);
+    }
     if (!status) {
         *out = edges->shared ? edges : 0;
         edges = edges->shared ? 0 : edges;
