@@ -23,7 +23,8 @@ def simulated(cells: Sequence[Cell]) -> str:
                 [
                     f"{rate:g}",
                     policy,
-                    f"{chat.tokens_per_s:.0f}",
+                    f"{chat.tokens_per_s:.0f} of {chat.offered_per_s:.0f}",
+                    f"{chat.until_s:.0f}",
                     f"{chat.first_p50_s:.2f} / {chat.first_p99_s:.2f}",
                     f"{chat.gap_p50_s * 1e3:.0f} / {chat.gap_p99_s * 1e3:.0f}",
                     f"{chat.stalled:.1%}",
@@ -31,7 +32,7 @@ def simulated(cells: Sequence[Cell]) -> str:
                     f"{one.first_p50_s:.2f} / {one.first_p99_s:.2f}",
                 ]
             )
-    head = ["requests/s", "policy", "tokens/s", "first token p50 / p99, s", "between, ms",
+    head = ["requests/s", "policy", "tokens/s, of offered", "last answer, s", "first token p50 / p99, s", "between, ms",
             "waiting in gaps over 1 s", "set aside", "one token: first, s"]  # fmt: skip
     return markdown.table(head, lines)
 
@@ -51,7 +52,7 @@ def live(rows: Sequence[dict[str, Any]]) -> str:
                 " / ".join(str(side["loads"]) for side in sides),
             ]
         )  # fmt: skip
-    head = ["requests/s", "policy", "tokens/s live / sim.", "first token mean, ms", "p99",
+    head = ["requests/s", "policy", "tokens/s to the end, live / sim.", "first token mean, ms", "p99",
             "between tokens mean, ms", "p99", "largest", "loads"]  # fmt: skip
     return "Live, room for three of six models:\n\n" + markdown.table(head, lines)
 

@@ -69,8 +69,8 @@ def run_live(args: argparse.Namespace) -> int:
 
 
 def check_small(args: argparse.Namespace) -> int:
-    """In the simulator: who has all resident waits least for first tokens and gets most tokens, and
-    one-token requests hide what long ones show; live: every token of every answer comes, though
+    """In the simulator: who has all resident waits least for first tokens, and one-token requests hide
+    what long ones show; live: every token of every answer comes, though
     models take turns."""
     wrong = []
     todo = [Case(policy, 3.0, output)
@@ -79,8 +79,8 @@ def check_small(args: argparse.Namespace) -> int:
     for cell in cells:
         say(cell)
     chat_full, chat, one_full, one = cells
-    # Gaps may be shorter where models swap: fewer share the steps.
-    if chat.first_mean_s < chat_full.first_mean_s or chat.tokens_per_s > chat_full.tokens_per_s:
+    # Gaps may be shorter and tokens more where models swap: fewer share the steps.
+    if chat.first_mean_s < chat_full.first_mean_s:
         wrong.append("chat: swapping is faster than having all resident")
     if chat.first_mean_s / chat_full.first_mean_s <= one.first_mean_s / one_full.first_mean_s:
         wrong.append("answers of one token pay more for swapping than long ones")
