@@ -43,6 +43,12 @@ class Effort:
     seconds: float
 
 
+# A point that few seeds cannot tell from HELD has more.
+REFINED = Effort(20, 60.0)
+REQUESTS_MAX = 300_000  # and no seed beyond these
+ERRORS = 3.0  # nearer than so many standard errors
+
+
 def _in_time(results: Sequence[Result], cold_s: float, scale: float) -> tuple[int, float]:
     """Requests, and the share of all of them that were answered within SCALE cold latencies."""
     count = good = 0
@@ -94,6 +100,32 @@ def measure(program: Path, effort: Effort, bases: Sequence[Base] = tuple(BASES),
             at = scale if what == "slo" else x
             rows.append({**key, "x": at, "requests": count, "attainment": share})
     return rows
+
+
+def _unclear(row: dict[str, Any]) -> bool:
+    error = (HELD * (1 - HELD) / max(1, row["requests"])) ** 0.5
+    return row["what"] == "rate" and bool(abs(row["attainment"] - HELD) < ERRORS * error)
+
+
+def refine(program: Path, rows: list[dict[str, Any]], seeds: int, workers: int = 1) -> None:
+    """Measures again, with up to REFINED.seeds, which points of ROWS are too near HELD for SEEDS."""
+    of = {base.case.name: base for base in BASES}
+    unclear = [row for row in rows if _unclear(row)]
+    runs = [
+        [Run(H200.config(base.case, row["variant"]), base.case.workload(REFINED.seconds), seed,
+             ("--rate", str(row["x"] / sum(base.case.rates))))
+         for seed in range(1, more + 1)]
+        for row in unclear
+        for base in [of[row["base"]]]
+        for more in [max(seeds, min(REFINED.seeds, REQUESTS_MAX * seeds // max(1, row["requests"])))]
+    ]  # fmt: skip
+    found = simulate_all(program, (run for of_row in runs for run in of_row), workers)
+    cold = {base.case.name: cold_latency(program, base.case) for base in BASES}
+    for row, of_row in zip(unclear, runs, strict=True):
+        results = [next(found) for _ in of_row]
+        row["steps"] = sum(result.summary["steps"] for result in results)
+        row["requests"], row["attainment"] = _in_time(results, cold[row["base"]], SCALE)
+        row["seeds"] = len(of_row)
 
 
 def curve(rows: Sequence[dict[str, Any]], base: Base, what: str, variant: str) -> list[tuple[float, float]]:

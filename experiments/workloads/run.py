@@ -2,9 +2,9 @@
 
     PYTHONPATH=rpc/python:. .venv/bin/python experiments/workloads/run.py [WHAT...] [--out FOLDER]
 
-WHAT: simulate (all 18), sweep (until it breaks), live (six of them, on a server), overlay (the live
-ones in the simulator, while that has the same scheduler), draw (pictures and tables), lists (the arrivals
-of what runs live). Default: simulate sweep draw.
+WHAT: simulate (all 18), sweep (until it breaks), refine (its points near 99%, with more seeds), live (six
+of them, on a server), overlay (the live ones in the simulator, while that has the same scheduler), draw
+(pictures and tables), lists (the arrivals of what runs live). Default: simulate sweep refine draw.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from cases import CPU, H200, H200_PAIR, VARIANTS, Machine
 from experiments import results
 
 HERE = Path(__file__).resolve().parent
-WHAT = ["lists", "simulate", "sweep", "live", "overlay", "draw"]
-DEFAULT = ["simulate", "sweep", "draw"]
+WHAT = ["lists", "simulate", "sweep", "refine", "live", "overlay", "draw"]
+DEFAULT = ["simulate", "sweep", "refine", "draw"]
 MACHINES = {"cuda": H200, "cuda-pair": H200_PAIR, "cpu": CPU}
 
 
@@ -78,6 +78,17 @@ def sweep(options: argparse.Namespace) -> None:
     results.write(options.out / "breaking.json", content)
 
 
+def refine(options: argparse.Namespace) -> None:
+    import breaking
+    from experiments.simulation import default_program
+
+    path = options.out / "breaking.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    breaking.refine(default_program(), content["curves"], content["seeds"], options.workers)
+    content["refined_commit"] = results.commit()
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def run_live(options: argparse.Namespace, machine: Machine) -> list[str]:
     rows = live.Rows(options.out / f"live-{options.device}.json", machine, options.resume)
     jobs = live.plan([live.LIVE[number] for number in options.cases], options.variants)
@@ -116,6 +127,8 @@ def main() -> int:
         simulate(options)
     if "sweep" in options.what:
         sweep(options)
+    if "refine" in options.what:
+        refine(options)
     if "live" in options.what:
         missing = run_live(options, MACHINES[options.device])
     if "overlay" in options.what:
