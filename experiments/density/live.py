@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cases import POLICIES, SHARES
-from simulated import BOUNDS, quantile
+from simulated import BOUNDS
 
 from experiments.live_and_simulated import Ran, both
+from swapserve.load.report import percentile
 
 HERE = Path(__file__).resolve().parent
 FIT = 2
@@ -49,7 +50,7 @@ def describe(ran: Ran) -> dict[str, Any]:
     asked = ran.summary["requests"]
     made: dict[str, Any] = {"requests": asked, "answered": ran.summary["answered"]}
     made |= {key: ran.summary[key] for key in ("loads", "bytes_loaded", "hidden_share")}
-    made |= {"mean_s": round(ran.mean_s, 4), "p99_s": round(quantile(ran.latencies, 0.99), 4)}
+    made |= {"mean_s": round(ran.mean_s, 4), "p99_s": round(percentile(sorted(ran.latencies), 0.99), 4)}
     for bound in BOUNDS:
         in_time = sum(latency <= bound * ALONE_S for latency in ran.latencies)
         made[f"in_time_{bound:g}"] = round(in_time / asked, 4)

@@ -12,6 +12,7 @@ from pathlib import Path
 from cases import GPUS, POLICIES, STATIC, Case
 
 from experiments.simulation import Result, Run, simulate
+from swapserve.load.report import percentile
 
 BOUNDS = (2.0, 3.0, 5.0)  # times the latency of a cold request that is alone
 HELD = 0.99
@@ -43,18 +44,13 @@ def cold_latency_s(program: Path, case: Case) -> float:
     return simulate(program, Run(case.config("lru"), workload, 1)).latencies[0]
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
-
-
 def make_cell(case: Case, policy: str, results: Sequence[Result], asked: int, alone: float) -> Cell:
-    latencies = [latency for result in results for latency in result.latencies]
+    latencies = sorted(latency for result in results for latency in result.latencies)
+    p50, p99 = (round(percentile(latencies, share), 5) if latencies else 0.0 for share in (0.5, 0.99))
     return Cell(
         case.room, case.mode, case.shares, case.models, case.models / GPUS, policy, case.rate, asked,
         *(round(sum(one <= bound * alone for one in latencies) / asked, 5) for bound in BOUNDS),
-        round(sum(latencies) / max(1, len(latencies)), 5),
-        round(quantile(latencies, 0.5), 5), round(quantile(latencies, 0.99), 5),
+        round(sum(latencies) / max(1, len(latencies)), 5), p50, p99,
         sum(int(result.summary["loads"]) for result in results),
         sum(int(result.summary["bytes_loaded"]) for result in results),
     )  # fmt: skip

@@ -27,7 +27,9 @@ WIDTH = 0.84
 def _where(results: Results) -> str:
     if results.device == "cpu":
         return "paced CPU device, not a GPU"
-    return str(next(row["device"] for row in results.rows.values() if row["system"] == "ceiling"))
+    name = str(next(row["device"] for row in results.rows.values() if row["system"] == "ceiling"))
+    ranks = max(tp * pp for tp, pp in results.layouts)
+    return f"{ranks}x {name.partition(' 0000:')[0]}"  # without its address
 
 
 def _ideal_name(results: Results) -> str:

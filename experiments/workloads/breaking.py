@@ -102,9 +102,13 @@ def measure(program: Path, effort: Effort, bases: Sequence[Base] = tuple(BASES),
     return rows
 
 
+def _error(row: dict[str, Any]) -> float:
+    """The standard error of a share of HELD, of so many requests."""
+    return float((HELD * (1 - HELD) / max(1, row["requests"])) ** 0.5)
+
+
 def _unclear(row: dict[str, Any]) -> bool:
-    error = (HELD * (1 - HELD) / max(1, row["requests"])) ** 0.5
-    return row["what"] == "rate" and bool(abs(row["attainment"] - HELD) < ERRORS * error)
+    return row["what"] == "rate" and bool(abs(row["attainment"] - HELD) < ERRORS * _error(row))
 
 
 def refine(program: Path, rows: list[dict[str, Any]], seeds: int, workers: int = 1) -> None:
@@ -135,10 +139,13 @@ def curve(rows: Sequence[dict[str, Any]], base: Base, what: str, variant: str) -
 
 
 def held(rows: Sequence[dict[str, Any]], base: Base, variant: str) -> float:
-    """The largest rate up to which all attain HELD, requests a second; 0: none."""
+    """The largest rate up to which all attain HELD and a standard error more, requests a second; 0:
+    none. Without the error a request more or less in time would move it by half."""
     best = 0.0
-    for rate, share in curve(rows, base, "rate", variant):
-        if share < HELD:
+    for row in rows:
+        if (row["base"], row["what"], row["variant"]) != (base.case.name, "rate", variant):
+            continue
+        if row["attainment"] < HELD + _error(row):
             break
-        best = rate
+        best = row["x"]
     return best

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import unittest
 
-from swapserve.load import arrivals, draw, process, report, units, workload
+from swapserve.load import __main__, arrivals, draw, process, report, units, workload
 from swapserve.load.arrivals import Arrival, LoadError
 from swapserve.load.driver import Outcome
 
@@ -177,6 +177,28 @@ class ReportTest(unittest.TestCase):
         refused = Outcome(arrival, 1.0, None, 1.01, 0, "overloaded")
         self.assertEqual(report.attainment([good, refused], 0.3), 0.5)
         self.assertEqual(report.attainment([good, refused], 0.1), 0.0)
+
+    def test_exit_status(self):
+        def status(answered, requests, attained=None):
+            summary = {"answered": answered, "requests": requests}
+            if attained is not None or not requests:
+                summary |= {"slo_s": 0.5, "slo_attainment": attained}
+            return __main__.exit_status(summary, 0.99)
+
+        self.assertEqual(status(10, 10, 0.99), (0, ""))
+        self.assertEqual(status(10, 10, 0.98), (3, ""))
+        self.assertEqual(status(0, 10), (1, ""))
+        for code, text in (status(0, 10, 0.0), status(0, 0)):
+            self.assertEqual(code, 3)
+            self.assertIn("answered", text)
+
+    def test_late_generators_are_flagged(self):
+        def flagged(late_p99, latency_p50):
+            return report.is_late({"sent_late_s": {"p99": late_p99}, "latency_s": {"p50": latency_p50}})
+
+        self.assertFalse(flagged(0.003, 0.036))
+        self.assertTrue(flagged(0.085, 0.036))
+        self.assertFalse(flagged(None, None))
 
     def test_gaps_between_tokens(self):
         some = Outcome(Arrival(0, "a", 1, 3), 0.0, tokens_s=[0.5, 0.75, 1.75])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from swapserve import Error
 
@@ -24,15 +24,16 @@ what is sent:
 
 how it is timed:
   open loop: a request is sent at its time, however slow the answers to earlier ones are, and its
-  latency counts from that time, not from when it was sent. Only workloads of `turns` are a closed
-  loop: one request after the other.
+  latency counts from that time, not from when it was sent (a --timeout from when it was sent). Only
+  workloads of `turns` are a closed loop: one request after the other. Percentiles are of the requests
+  that were answered; --slo is on whole answers and counts every request.
 
 when it is interrupted:
   Ctrl-C sends no more, takes back what is on its way, and reports what was answered until then.
 
 exit status:
-  0 done; 1 it could not be run, or every request failed; 2 wrong usage; 3 --slo was missed;
-  130 interrupted
+  0 done; 1 it could not be run, or every request failed; 2 wrong usage; 3 --slo was missed, or no
+  request was answered that could have kept it; 130 interrupted
 
 examples:
   python -m swapserve.load --workload configs/workloads/computron-1-1-1.yaml --out out/
@@ -135,8 +136,21 @@ def dry_run(plan: Plan, options: argparse.Namespace) -> int:
     return 0
 
 
+def exit_status(summary: Dict[str, Any], attain: float) -> Tuple[int, str]:
+    """Of a run that nobody interrupted, and what there is to say about it."""
+    if "slo_s" in summary and summary["answered"] == 0:
+        return 3, f"none of {summary['requests']} requests was answered, so --slo judges nothing"
+    if summary["answered"] == 0 and summary["requests"] > 0:
+        return 1, ""
+    missed = "slo_s" in summary and summary["slo_attainment"] < attain
+    return (3 if missed else 0), ""
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
-    options = make_parser().parse_args(arguments)
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if options.arrivals and options.cv is not None:
+        parser.error("--cv changes a workload's streams; a list of --arrivals has none")
     plan = Plan(options)
     if options.dry_run:
         return dry_run(plan, options)
@@ -156,10 +170,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
     print(report.to_json(summary) if options.json else report.describe(summary))
     if run.interrupted:
         return 130
-    if summary["answered"] == 0 and summary["requests"] > 0:
-        return 1
-    missed = slo_s is not None and (summary["slo_attainment"] or 0.0) < options.attain
-    return 3 if missed and summary["requests"] else 0
+    status, text = exit_status(summary, options.attain)
+    if text:
+        print(f"swapserve.load: {text}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ REQUEST_COLUMNS = [
     "arrival_s", "model", "prompt_tokens", "output_tokens", "class", "first_s", "end_s", "reason",
 ]  # fmt: skip
 TOKEN_COLUMNS = ["time_s", "model", "gap_s"]
+LATE = 0.1  # of the median latency: beyond it, lateness of ours is a part of what is reported
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
@@ -151,6 +152,12 @@ def write_tokens(path: Path, outcomes: Sequence[Outcome]) -> None:
         rows.writerows((f"{time:.9f}", model, gap) for time, model, gap in sorted(found))
 
 
+def is_late(summary: Dict[str, Any]) -> bool:
+    """Whether requests were sent so late that latencies say something of the load generator too."""
+    late, median = summary["sent_late_s"]["p99"], summary["latency_s"]["p50"]
+    return late is not None and median is not None and late > LATE * median
+
+
 def show(value: Optional[float], form: str, factor: float = 1.0) -> str:
     """VALUE times FACTOR for people; "-" where there is none."""
     return "-" if value is None else form.format(value * factor)
@@ -183,6 +190,8 @@ def describe(summary: Dict[str, Any]) -> str:
     late = summary["sent_late_s"]
     if late["count"]:
         lines.append(f"sent at most {late['max'] * 1e3:.1f} ms late (p99 {late['p99'] * 1e3:.1f})")
+    if is_late(summary):
+        lines.append(f"  over {LATE:.0%} of the median latency: the load generator was short of processor time")
     if "slo_s" in summary:
         lines.append(f"{show(summary['slo_attainment'], '{:.2%}')} within {summary['slo_s'] * 1e3:g} ms")
     return "\n".join(lines)
