@@ -86,7 +86,7 @@ def drops() -> Iterator[Line]:
                worst < 100e-6, "stepbench/results/step-*.json", GPU.format("steps"))  # fmt: skip
     found = read("hiding/results/drops.json")["rows"][0]
     yield Line("drop-bytes", "a drop: no byte to the host",
-               f"{found['bytes_copied_back']} bytes in {found['drops']} drops (paced CPU device)",
+               f"{found['bytes_copied_back']} bytes in {found['drops']} drops (CPU device)",
                found["bytes_copied_back"] == 0, "hiding/results/drops.json",
                "experiments/hiding/run.py --parts drops")  # fmt: skip
 
