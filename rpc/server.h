@@ -64,7 +64,7 @@ struct ss_server_config {
     uint32_t heartbeat_ms;         /* ZMTP pings; 0: none */
     uint32_t heartbeat_timeout_ms; /* silence after which a connection counts as lost */
     uint32_t probe_ms;
-    uint32_t linger_ms; /* how long ss_server_stop() goes on sending */
+    uint32_t linger_ms; /* how long ss_server_stop() may take */
     /* CURVE: null means plain text. Keys are Z85, 40 characters. With a secret key only clients
      * whose public keys are listed get in. */
     const char *curve_secret_key;
@@ -85,9 +85,9 @@ SS_MUST_CHECK enum ss_status ss_server_create(struct ss_server **out,
 /* Starts the thread: callbacks may come from now on, until ss_server_stop() has returned. */
 SS_MUST_CHECK enum ss_status ss_server_start(struct ss_server *server);
 
-/* Takes no more requests, sends the answers given so far for linger_ms at most, closes the sockets
- * and ends the thread. Blocks for that long. Not from a callback. Answers given later are dropped.
- * Safe to call twice or without start. */
+/* Takes in the requests that have come, which only callbacks can answer any more; sends the answers
+ * given so far; closes the sockets and ends the thread. Blocks for linger_ms at most. Not from a
+ * callback. Answers given later are dropped. Safe to call twice or without start. */
 void ss_server_stop(struct ss_server *server);
 
 /* Stops if need be and frees everything. No other thread may be inside a call. Null is allowed. */

@@ -183,6 +183,16 @@ void ss_live_answer_control(struct ss_live *live, const struct ss_action *action
     ss_ticket_release(live->tickets, ticket);
 }
 
+void ss_live_answer_unserved(struct ss_live *live, struct ss_ticket *ticket)
+{
+    const struct ss_action cut = {.kind = SS_ACTION_END, .reason = SS_END_CANCELLED};
+    if (!ticket->gone && ticket->op == SS_OP_SUBMIT)
+        answer_finish(live, ticket, &cut, SS_FINISH_CANCELLED);
+    else if (!ticket->gone)
+        answer_error(live, ticket, SS_ERROR_DRAINING, "the server is shutting down");
+    ss_ticket_release(live->tickets, ticket);
+}
+
 void ss_live_answer_begun(struct ss_live *live, struct ss_reply_to to)
 {
     check_sent(live, ss_server_reply_ok(live->server, to));

@@ -36,14 +36,19 @@ static enum ss_status deliver(struct ss_live *live, const struct inbox_item *ite
     enum ss_status status = SS_OK;
     pthread_mutex_lock(&live->inbox_lock);
     if (live->inbox_closed)
-        status = ss_fail(SS_PEER_LOST, "a rank was lost");
+        status = ss_fail(live->inbox_closed, "%s",
+                         live->inbox_closed == SS_PEER_LOST ? "a rank was lost"
+                                                            : "the server is draining");
     if (!status && live->inbox_count == live->inbox_room) {
         status = ss_realloc(&live->inbox, live->inbox_room * 2, sizeof *live->inbox, "inbox");
         if (!status)
             live->inbox_room *= 2;
     }
-    if (!status)
+    if (!status) {
         live->inbox[live->inbox_count++] = *item;
+        if (item->kind == INBOX_ARRIVED)
+            item->ticket->accepted = true;
+    }
     pthread_mutex_unlock(&live->inbox_lock);
     if (!status)
         live->options.link->table->wake(live->options.link);
@@ -204,7 +209,9 @@ void ss_live_on_request(void *user, const struct ss_request *request, struct ss_
         status = fill(live, ticket, &request->submit, &code, &field);
     if (!status) {
         status = deliver(live, &(struct inbox_item){.kind = INBOX_ARRIVED, .ticket = ticket});
-        code = status == SS_PEER_LOST ? SS_ERROR_INTERNAL : SS_ERROR_OVERLOADED;
+        code = status == SS_PEER_LOST   ? SS_ERROR_INTERNAL
+               : status == SS_CANCELLED ? SS_ERROR_DRAINING
+                                        : SS_ERROR_OVERLOADED;
     }
     if (!status)
         return;
@@ -215,7 +222,7 @@ void ss_live_on_request(void *user, const struct ss_request *request, struct ss_
 static void deliver_word(struct ss_live *live, enum inbox_kind kind, struct ss_reply_to to)
 {
     enum ss_status status = deliver(live, &(struct inbox_item){.kind = kind, .to = to});
-    if (status)
+    if (status == SS_NO_MEMORY)
         SS_WARNING("a cancellation was lost: %s", ss_status_message());
 }
 

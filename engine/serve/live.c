@@ -205,6 +205,15 @@ static void empty_inbox(struct ss_live *live)
     }
 }
 
+/* What comes after this is refused for REASON; what came before has reached the controller. */
+static void close_inbox(struct ss_live *live, enum ss_status reason)
+{
+    pthread_mutex_lock(&live->inbox_lock);
+    live->inbox_closed = reason;
+    pthread_mutex_unlock(&live->inbox_lock);
+    empty_inbox(live);
+}
+
 void ss_live_on_report(void *user, const struct ss_report *report)
 {
     struct ss_live *live = user;
@@ -264,15 +273,18 @@ void ss_live_lose(struct ss_live *live)
     struct ss_event event = {.kind = SS_EVENT_RANK_LOST,
                              .rank = (uint16_t)live->options.link->rank};
     live->leaving = true;
-    pthread_mutex_lock(&live->inbox_lock);
-    live->inbox_closed = true;
-    pthread_mutex_unlock(&live->inbox_lock);
     feed(live, &event, 1);
-    empty_inbox(live);
+    close_inbox(live, SS_PEER_LOST);
 }
 
 void ss_live_stop(struct ss_live *live)
 {
+    live->leaving = true;
+    close_inbox(live, SS_CANCELLED);
+    for (struct ss_ticket *ticket = ss_ticket_next(live->tickets, 0); ticket;
+         ticket = ss_ticket_next(live->tickets, ticket))
+        if (ticket->accepted)
+            ss_live_answer_unserved(live, ticket);
     ss_server_stop(live->server);
 }
 

@@ -53,7 +53,7 @@ struct ss_live {
     pthread_mutex_t inbox_lock;
     struct inbox_item *inbox;
     size_t inbox_count, inbox_room;
-    bool inbox_closed; /* what comes now is refused: nobody will look again */
+    enum ss_status inbox_closed; /* not SS_OK: nobody will look again, what comes is refused so */
 };
 
 /* live.c */
@@ -70,6 +70,7 @@ void ss_live_answer_token(struct ss_live *live, const struct ss_action *action);
 void ss_live_answer_end(struct ss_live *live, const struct ss_action *action);
 void ss_live_answer_refusal(struct ss_live *live, const struct ss_action *action);
 void ss_live_answer_control(struct ss_live *live, const struct ss_action *action);
+void ss_live_answer_unserved(struct ss_live *live, struct ss_ticket *ticket);
 void ss_live_answer_begun(struct ss_live *live, struct ss_reply_to to);
 
 /* status.c */

@@ -24,6 +24,7 @@ struct ss_ticket {
     uint16_t model;
     uint8_t class; /* enum ss_class */
     bool stream;
+    bool accepted; /* the link thread will answer it; written under the inbox's lock */
     bool stopped; /* a stop string was found, or the client is gone: no more text */
     bool gone;    /* nobody waits for the answer */
     struct ss_opening opening;

@@ -9,6 +9,8 @@
 /* ZeroMQ does not tell when one certain client of a ROUTER can take more: while answers wait,
  * they are tried again this often. */
 #define RETRY_MS 5
+/* ZeroMQ's own thread takes this long at most to fill the socket's queue from the connections. */
+#define REFILL_MS 20
 
 static long poll_timeout_ms(const struct ss_server *server)
 {
@@ -31,10 +33,22 @@ static void wait_for_work(struct ss_server *server, long timeout_ms)
         SS_ERROR("server: polling: %s", zmq_strerror(errno));
 }
 
-/* What was answered goes out, as far as clients take it, for linger_ms at most. */
+/* What has come is taken in, as nobody would ever answer it later. */
+static void take_in_the_rest(struct ss_server *server, uint64_t deadline_ns)
+{
+    zmq_pollitem_t item = {.socket = server->router, .events = ZMQ_POLLIN};
+    while (ss_now_ns() < deadline_ns && zmq_poll(&item, 1, REFILL_MS) > 0) {
+        ss_door_receive(server, RECEIVE_BUDGET);
+        ss_door_deliver(server);
+    }
+}
+
+/* The rest is taken in, and what was answered goes out as far as clients take it: for linger_ms at
+ * most. */
 static void wind_up(struct ss_server *server)
 {
     uint64_t deadline_ns = ss_now_ns() + server->config.linger_ms * SS_NS_PER_MS;
+    take_in_the_rest(server, deadline_ns);
     ss_reply_queue_close(&server->outbox);
     ss_door_deliver(server);
     while (server->table.waiting_clients > 0 && ss_now_ns() < deadline_ns) {

@@ -5,15 +5,18 @@ from __future__ import annotations
 from serving import Peer, config, expect, expect_equal, golden, main, serving
 
 REQUESTS = 24
-CALLS = 8000  # device calls before the fault: all requests have come, and not all are answered
+CALLS = 8000  # device calls before the fault: after the load, and before all are answered
+# The load takes a second or so, in which all requests come.
+SLOW = config("opt-tiny", device={"link": {"bandwidth": "1200KB/s"}})
 
 
 def lose(rank: int) -> None:
     fault = {"SWAPSERVE_FAULT": f"device:{CALLS}", "SWAPSERVE_FAULT_RANK": str(rank)}
-    with serving(config("opt-tiny"), environ=fault) as server, Peer(server.endpoint) as peer:
+    prompt = golden("opt-tiny")["prompt_ids"]
+    with serving(SLOW, environ=fault) as server, Peer(server.endpoint) as peer:
         for number in range(1, REQUESTS + 1):
-            peer.submit(number, "opt-tiny", golden("opt-tiny")["prompt_ids"], max_tokens=200,
-                        ignore_eos=True, stream=number % 2 == 0)  # fmt: skip
+            peer.submit(number, "opt-tiny", prompt, max_tokens=200, ignore_eos=True,
+                        stream=number % 2 == 0)  # fmt: skip
         lost, left = 0, set(range(1, REQUESTS + 1))
         while left:
             reply = peer.receive()

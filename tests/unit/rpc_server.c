@@ -360,3 +360,35 @@ Test(rpc_server, stopping_sends_what_was_answered_and_does_not_hang)
     peer_close(&sleeper);
     fake_engine_stop(&engine);
 }
+
+static void *stop_server(void *argument)
+{
+    ss_server_stop(argument);
+    return 0;
+}
+
+/* The server's thread stands in the first request's callback, the others lie in its socket, and it
+ * is stopped: all are answered. */
+Test(rpc_server, stopping_takes_in_what_has_come)
+{
+    enum { REQUESTS = 300 };
+    struct peer peer;
+    struct ss_reply reply;
+    pthread_t stopper;
+    config.requests_max = REQUESTS;
+    const char *endpoint = start();
+    engine.jobs_max = 0; /* all are refused, by the callback itself */
+    peer_open(&peer, endpoint, 0);
+    pthread_mutex_lock(&engine.mutex);
+    for (uint64_t id = 0; id < REQUESTS; id++)
+        peer_submit(&peer, id, "echo", 1, false);
+    ss_sleep_until_ns(ss_now_ns() + 300 * SS_NS_PER_MS);
+    cr_assert_eq(pthread_create(&stopper, 0, stop_server, engine.server), 0);
+    ss_sleep_until_ns(ss_now_ns() + 50 * SS_NS_PER_MS);
+    pthread_mutex_unlock(&engine.mutex);
+    pthread_join(stopper, 0);
+    for (uint64_t id = 0; id < REQUESTS; id++)
+        peer_expect(&peer, id, SS_REPLY_ERROR, &reply);
+    peer_close(&peer);
+    fake_engine_stop(&engine);
+}
