@@ -1,12 +1,10 @@
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
-#include "engine/base/fault.h"
 #include "engine/base/memory.h"
+#include "engine/base/thread.h"
 #include "swap/transfer_queue.h"
 
 /* While nothing moves and every load is blocked, the thread sleeps on the timeline that blocks the
@@ -172,22 +170,6 @@ static void *move_pieces(void *argument)
     return 0;
 }
 
-static enum ss_status start(struct ss_transfer *transfer)
-{
-    sigset_t all, before;
-    /* Signals belong to the program's own threads. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = ss_fault(SS_FAULT_THREAD)
-                    ? EAGAIN
-                    : pthread_create(&transfer->thread, 0, move_pieces, transfer);
-    pthread_sigmask(SIG_SETMASK, &before, 0);
-    if (error)
-        return ss_fail_errno(SS_NO_MEMORY, error, "the transfer thread");
-    pthread_setname_np(transfer->thread, "ss-transfer");
-    return SS_OK;
-}
-
 static void release(struct ss_transfer *transfer)
 {
     const struct ss_device_ops *ops = transfer->device->ops;
@@ -228,7 +210,7 @@ enum ss_status ss_transfer_create(struct ss_device *device,
     if (!status)
         status = device->ops->stream_create(device, SS_STREAM_LOAD, &transfer->stream);
     if (!status)
-        status = start(transfer);
+        status = ss_thread_start(&transfer->thread, "ss-transfer", move_pieces, transfer);
     if (status) {
         release(transfer);
         return status;

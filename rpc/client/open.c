@@ -1,10 +1,10 @@
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "engine/base/memory.h"
+#include "engine/base/thread.h"
 #include "rpc/client/client.h"
 
 #define KEY_CHARS 40
@@ -70,19 +70,6 @@ static void destroy(struct swapclient *client)
     ss_free(client);
 }
 
-static int start(struct swapclient *client)
-{
-    sigset_t all, before;
-    /* Signals are for the program's own threads. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&client->thread, 0, client_run, client);
-    pthread_sigmask(SIG_SETMASK, &before, 0);
-    if (error)
-        return client_fail(SWAPCLIENT_E_NO_MEMORY, "starting a thread: %s", strerror(error));
-    return SWAPCLIENT_OK;
-}
-
 int swapclient_open(struct swapclient **out, const struct swapclient_options *options)
 {
     struct swapclient_options defaults;
@@ -110,8 +97,8 @@ int swapclient_open(struct swapclient **out, const struct swapclient_options *op
         error = client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
     if (!error)
         error = client_connect(client);
-    if (!error)
-        error = start(client);
+    if (!error && ss_thread_start(&client->thread, "ss-client", client_run, client))
+        error = client_fail(SWAPCLIENT_E_NO_MEMORY, "%s", ss_status_message());
     if (error)
         destroy(client);
     else

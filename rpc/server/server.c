@@ -1,12 +1,10 @@
 #include "rpc/server.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
-#include "engine/base/fault.h"
 #include "engine/base/memory.h"
+#include "engine/base/thread.h"
 #include "rpc/server/door.h"
 
 enum ss_status ss_server_create(struct ss_server **out, const struct ss_server_config *config,
@@ -46,18 +44,10 @@ fail_outbox:
 
 enum ss_status ss_server_start(struct ss_server *server)
 {
-    sigset_t all, before;
     SS_ASSERT(!server->started && !server->stopped);
-    /* Signals are for the thread that waits for them. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = ss_fault(SS_FAULT_THREAD) ? EAGAIN
-                                          : pthread_create(&server->thread, 0, ss_door_run, server);
-    pthread_sigmask(SIG_SETMASK, &before, 0);
-    if (error)
-        return ss_fail_errno(SS_NO_MEMORY, error, "server: starting its thread");
-    server->started = true;
-    return SS_OK;
+    enum ss_status status = ss_thread_start(&server->thread, "ss-server", ss_door_run, server);
+    server->started = status == SS_OK;
+    return status;
 }
 
 void ss_server_stop(struct ss_server *server)

@@ -1,9 +1,9 @@
 /* Ends what a lost peer would leave hanging. */
-#include <signal.h>
 #include <time.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "pipeline/comm/nccl/internal.h"
 
 #define WATCH_NS (50 * SS_NS_PER_MS)
@@ -97,15 +97,9 @@ static void *watch(void *argument)
 
 enum ss_status ss_nccl_watch_start(struct nccl_comm *comm)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&comm->watcher, 0, watch, comm);
-    pthread_sigmask(SIG_SETMASK, &before, 0);
-    if (error)
-        return ss_fail_errno(SS_NO_MEMORY, error, "the thread that watches NCCL");
-    comm->watching = true;
-    return SS_OK;
+    enum ss_status status = ss_thread_start(&comm->watcher, "ss-watch", watch, comm);
+    comm->watching = status == SS_OK;
+    return status;
 }
 
 void ss_nccl_watch_stop(struct nccl_comm *comm)

@@ -1,12 +1,10 @@
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
-#include "engine/base/fault.h"
 #include "engine/base/memory.h"
+#include "engine/base/thread.h"
 #include "swap/device/cpu/internal.h"
 
 #define RING_FIRST 64u
@@ -186,23 +184,6 @@ enum ss_status ss_cpu_enqueue(struct ss_stream *base, struct cpu_work *work)
     return status ? ss_cpu_fail(device_of(stream), status) : SS_OK;
 }
 
-static enum ss_status start(struct cpu_stream *stream)
-{
-    static const char *const thread_names[] = {"ss-compute", "ss-load", "ss-unload", "ss-edge"};
-    sigset_t all, before;
-    /* Signals belong to the program's own threads. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = ss_fault(SS_FAULT_THREAD)
-                    ? EAGAIN
-                    : pthread_create(&stream->worker, 0, work_through, stream);
-    pthread_sigmask(SIG_SETMASK, &before, 0);
-    if (error)
-        return ss_fail_errno(SS_NO_MEMORY, error, "cpu device: a stream's thread");
-    pthread_setname_np(stream->worker, thread_names[stream->kind]);
-    return SS_OK;
-}
-
 static void release(struct cpu_stream *stream)
 {
     pthread_cond_destroy(&stream->filled);
@@ -221,6 +202,7 @@ static void count_streams(struct cpu_device *device, int change)
 enum ss_status ss_cpu_stream_create(struct ss_device *device, enum ss_stream_kind kind,
                                     struct ss_stream **out)
 {
+    static const char *const names_shown[] = {"ss-compute", "ss-load", "ss-unload", "ss-edge"};
     struct cpu_stream *stream;
     enum ss_status status = ss_cpu_planted("stream_create");
     if (!status)
@@ -234,7 +216,7 @@ enum ss_status ss_cpu_stream_create(struct ss_device *device, enum ss_stream_kin
     pthread_cond_init(&stream->filled, 0);
     status = ss_alloc(&stream->ring, stream->capacity, sizeof *stream->ring, "stream queue");
     if (!status)
-        status = start(stream);
+        status = ss_thread_start(&stream->worker, names_shown[kind], work_through, stream);
     if (status) {
         release(stream);
         return status;

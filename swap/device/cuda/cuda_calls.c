@@ -1,10 +1,9 @@
 /* Host calls: a stream writes how many calls are due to a counter, and one thread per device looks
  * at the counters and calls. The runtime's own host functions would hold up the stream until a
  * sleeping thread has woken, run and said so: some 100 us each on a virtual machine. */
-#include <signal.h>
-
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
+#include "engine/base/thread.h"
 #include "swap/device/cuda/internal.h"
 
 /* Looking again costs a core, and is worth it while steps come and go; a call that stays away this
@@ -92,16 +91,9 @@ static void *serve(void *argument)
 enum ss_status ss_cuda_calls_start(struct cuda_device *device)
 {
     struct cuda_calls *calls = &device->calls;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&calls->thread, 0, serve, device);
-    pthread_sigmask(SIG_SETMASK, &before, 0);
-    if (error)
-        return ss_fail_errno(SS_NO_MEMORY, error, "the thread of the device's host calls");
-    pthread_setname_np(calls->thread, "ss-calls");
-    calls->started = true;
-    return SS_OK;
+    enum ss_status status = ss_thread_start(&calls->thread, "ss-calls", serve, device);
+    calls->started = status == SS_OK;
+    return status;
 }
 
 void ss_cuda_calls_stop(struct cuda_device *device)

@@ -1,0 +1,2 @@
+# What every part stands on.
+ss_unit_test(base_thread ss_base)
