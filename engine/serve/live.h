@@ -47,8 +47,8 @@ void ss_live_ask_drain(struct ss_live *live);
 /* This rank cannot go on: every accepted request is answered so. Link thread, after its loop. */
 void ss_live_lose(struct ss_live *live);
 
-/* Answers what was accepted and will not be served (after a shutdown), sends what was answered for a
- * bounded time, and closes the door. Link thread, after its loop. */
+/* Answers what was accepted and will not be served (after a shutdown), sends what was answered for
+ * a bounded time, and closes the door. Link thread, after its loop. */
 void ss_live_stop(struct ss_live *live);
 
 /* True when a rank failed or the link broke: the exit status is not 0. */

@@ -25,8 +25,8 @@ struct ss_ticket {
     uint8_t class; /* enum ss_class */
     bool stream;
     bool accepted; /* the link thread will answer it; written under the inbox's lock */
-    bool stopped; /* a stop string was found, or the client is gone: no more text */
-    bool gone;    /* nobody waits for the answer */
+    bool stopped;  /* a stop string was found, or the client is gone: no more text */
+    bool gone;     /* nobody waits for the answer */
     struct ss_opening opening;
     int32_t *prompt;
     uint64_t arrived_ns, first_token_ns, deadline_ns;
