@@ -25,14 +25,14 @@ void ss_live_fail(struct ss_live *live)
 
 static void send_entry(struct ss_live *live, const struct ss_entry *entry)
 {
-    struct ss_link *link = live->options.link;
     size_t bytes;
     if (live->leaving) /* the last entry is out, or nobody takes them any more */
         return;
     enum ss_status status =
         ss_entry_encode(entry, find_opening, live, live->message, live->message_bytes_max, &bytes);
-    for (int peer = 0; peer < live->options.catalog->tp && !status; peer++)
-        status = link->table->post(link, peer, live->message, bytes);
+    if (!status)
+        status =
+            ss_rank_send_entry(live->options.link, live->options.catalog->tp, live->message, bytes);
     if (status) {
         SS_ERROR("entry %" PRIu64 " could not be sent: %s", entry->number, ss_status_message());
         ss_live_fail(live);

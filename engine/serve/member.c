@@ -122,7 +122,6 @@ static enum ss_status open_all(struct ss_member *member)
     struct ss_link *link = member->options.link;
     struct ss_rank_options rank = {.link = link,
                                    .tp = catalog->tp,
-                                   .pp = catalog->pp,
                                    .message_bytes_max = ss_catalog_message_bytes_max(catalog),
                                    .on_report = link->rank == 0 ? on_report : 0,
                                    .on_drain = link->rank == 0 ? on_drain : 0,

@@ -32,9 +32,10 @@ struct ss_link_table {
      * gone. Any thread; the link thread's own posts leave at once. */
     enum ss_status (*post)(struct ss_link *link, int peer, const void *message, size_t bytes);
 
-    /* Takes the next message into BUFFER (message_bytes_max) with its sender, peers in turn;
-     * SS_EMPTY when there is none, SS_PEER_LOST when a transport failed. Drives progress. Link
-     * thread. */
+    /* Takes the next message into BUFFER (message_bytes_max) with its sender, peers in turn. One to
+     * itself comes when all that was posted before it has left, so that its work may wait for what
+     * the others do with theirs, in a call that drives nothing. SS_EMPTY when there is none,
+     * SS_PEER_LOST when a transport failed. Drives progress. Link thread. */
     enum ss_status (*receive)(struct ss_link *link, int *peer, void *buffer, size_t *bytes);
 
     /* Sleeps until a message may be there, wake() was called, or the time is past. May return

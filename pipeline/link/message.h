@@ -3,12 +3,14 @@
 #define SS_PIPELINE_LINK_MESSAGE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "engine/base/status.h"
 #include "pipeline/link/link.h"
 
 struct ss_message {
     struct ss_message *next;
+    uint64_t order; /* among all that its rank posted, where the transport asks for it */
     int peer;
     size_t bytes;
     unsigned char data[];

@@ -49,22 +49,34 @@ void ss_rank_leave(struct ss_rank *rank)
     rank->leaving = true;
 }
 
-static enum ss_status take_entry(struct ss_rank *rank, size_t bytes)
+/* To the same place of the next stage, if there is one, and then to itself. */
+static enum ss_status pass_on(struct ss_link *link, int tp, const void *message, size_t bytes)
 {
-    const struct ss_rank_options *options = &rank->options;
-    struct ss_link *link = options->link;
+    int next = link->rank + tp;
+    enum ss_status status = SS_OK;
+    if (next < link->ranks)
+        status = link->table->post(link, next, message, bytes);
+    return status ? status : link->table->post(link, link->rank, message, bytes);
+}
+
+enum ss_status ss_rank_send_entry(struct ss_link *link, int tp, const void *message, size_t bytes)
+{
+    enum ss_status status = SS_OK;
+    for (int peer = 0; peer < tp && !status; peer++)
+        if (peer != link->rank)
+            status = link->table->post(link, peer, message, bytes);
+    return status ? status : pass_on(link, tp, message, bytes);
+}
+
+static enum ss_status carry_out(struct ss_rank *rank, size_t bytes)
+{
     const struct ss_opening *openings;
     struct ss_entry entry;
     uint32_t opening_count;
-    int next = link->rank + options->tp;
-    enum ss_status status = SS_OK;
-    if (next < options->tp * options->pp)
-        status = link->table->post(link, next, rank->buffer, bytes);
+    enum ss_status status =
+        ss_entry_decode(rank->buffer, bytes, rank->storage, &entry, &openings, &opening_count);
     if (!status)
-        status =
-            ss_entry_decode(rank->buffer, bytes, rank->storage, &entry, &openings, &opening_count);
-    if (!status)
-        status = ss_stage_take(options->stage, &entry, openings, opening_count);
+        status = ss_stage_take(rank->options.stage, &entry, openings, opening_count);
     if (!status && entry.kind == SS_ENTRY_STOP)
         rank->leaving = true;
     return status;
@@ -74,7 +86,9 @@ static enum ss_status take_message(struct ss_rank *rank, int peer, size_t bytes)
 {
     struct ss_report report;
     if (bytes > 0 && rank->buffer[0] == SS_MESSAGE_ENTRY)
-        return take_entry(rank, bytes);
+        return peer == rank->options.link->rank
+                   ? carry_out(rank, bytes)
+                   : pass_on(rank->options.link, rank->options.tp, rank->buffer, bytes);
     if (bytes == 1 && rank->buffer[0] == SS_MESSAGE_DRAIN && rank->options.on_drain) {
         rank->options.on_drain(rank->options.user);
         return SS_OK;

@@ -1,5 +1,10 @@
-/* A rank's loop: takes messages from the link, forwards entries down the pipeline before it works
- * on them, and hands reports to the controller's rank. */
+/* A rank's loop: takes messages from the link, passes entries on, works on them, and hands reports
+ * to the controller's rank.
+ *
+ * An entry that comes from another rank goes to the next stage and to this rank itself, and what
+ * comes from itself is worked on. The link lets it come once the others' have left: the work may
+ * block in a call that returns when their work is done (a kernel that loads late while a collective
+ * runs, say), and a message that this thread has yet to move would never reach them. */
 #ifndef SS_PIPELINE_RANK_H
 #define SS_PIPELINE_RANK_H
 
@@ -19,7 +24,7 @@ struct ss_rank_options {
     struct ss_link *link;
     struct ss_stage *stage;
     struct ss_rank_reporter *reporter; /* the stage's */
-    int tp, pp;
+    int tp;
     size_t message_bytes_max;
     /* The controller's rank only: takes a report; REPORT lives during the call. Link thread. */
     void (*on_report)(void *user, const struct ss_report *report);
@@ -33,6 +38,10 @@ struct ss_rank_options {
 SS_MUST_CHECK enum ss_status ss_rank_create(const struct ss_rank_options *options,
                                             struct ss_rank **out);
 void ss_rank_destroy(struct ss_rank *rank);
+
+/* Hands an encoded entry to the first stage's ranks, whose first LINK is of. As of post(). */
+SS_MUST_CHECK enum ss_status ss_rank_send_entry(struct ss_link *link, int tp, const void *message,
+                                                size_t bytes);
 
 /* Runs until a STOP entry was taken, ss_rank_leave() was called, or something failed. */
 SS_MUST_CHECK enum ss_status ss_rank_run(struct ss_rank *rank);

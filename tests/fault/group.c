@@ -77,12 +77,12 @@ static const struct ss_opening *find_opening(void *user, uint64_t handle)
 
 static void send_entry(struct driver *driver, const struct ss_entry *entry)
 {
-    struct ss_link *link = driver->group->links[0];
     size_t bytes;
     enum ss_status status = ss_entry_encode(entry, find_opening, driver, driver->message,
                                             driver->message_bytes_max, &bytes);
-    for (int peer = 0; peer < driver->group->catalog->tp && !status; peer++)
-        status = link->table->post(link, peer, driver->message, bytes);
+    if (!status)
+        status = ss_rank_send_entry(driver->group->links[0], driver->group->catalog->tp,
+                                    driver->message, bytes);
     if (status)
         abandon(driver->group, status);
     driver->last_entry = entry->number;
@@ -260,7 +260,6 @@ static enum ss_status serve(struct member *member)
                                       .stage = member->node.executor,
                                       .reporter = &member->node.reporter,
                                       .tp = group->catalog->tp,
-                                      .pp = group->catalog->pp,
                                       .message_bytes_max =
                                           ss_catalog_message_bytes_max(group->catalog),
                                       .on_report = member->driver ? on_report : 0,

@@ -53,6 +53,7 @@ static enum ss_status mpi_post(struct ss_link *base, int peer, const void *data,
                link->options.credits + link->options.queue_max) {
         status = ss_link_full(base, &link->options, peer);
     } else {
+        message->order = link->posted++;
         ss_message_push(&to->waiting, message);
         link->waiting_count++;
     }
@@ -69,10 +70,27 @@ static enum ss_status mpi_post(struct ss_link *base, int peer, const void *data,
     return status;
 }
 
+/* True where the oldest message to itself is behind no message that has not left. Under the lock.
+ */
+static bool own_is_due(const struct ss_mpi_link *link)
+{
+    const struct ss_message *own = link->peers[link->link.rank].waiting.first;
+    for (int peer = 0; peer < link->link.ranks && own; peer++) {
+        const struct ss_mpi_peer *to = &link->peers[peer];
+        const struct ss_message *oldest =
+            to->send_count != 0 ? to->sent[to->send_first] : to->waiting.first;
+        if (oldest && oldest->order < own->order)
+            return false;
+    }
+    return own != 0;
+}
+
 static bool take_own(struct ss_mpi_link *link, void *buffer, size_t *bytes)
 {
+    struct ss_message *message = 0;
     pthread_mutex_lock(&link->mutex);
-    struct ss_message *message = ss_message_pop(&link->peers[link->link.rank].waiting);
+    if (own_is_due(link))
+        message = ss_message_pop(&link->peers[link->link.rank].waiting);
     if (message)
         link->waiting_count--;
     pthread_mutex_unlock(&link->mutex);
@@ -136,9 +154,9 @@ static bool something_to_take(struct ss_mpi_link *link)
         if (link->peers[peer].ready)
             return true;
     pthread_mutex_lock(&link->mutex);
-    int own = link->peers[link->link.rank].waiting.count;
+    bool due = own_is_due(link);
     pthread_mutex_unlock(&link->mutex);
-    return own != 0;
+    return due;
 }
 
 static void ring_for_unfinished_sends(struct ss_mpi_link *link)

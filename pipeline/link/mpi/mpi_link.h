@@ -63,6 +63,7 @@ struct ss_mpi_link {
 
     pthread_mutex_t mutex;
     _Atomic int waiting_count; /* over all peers, itself included */
+    uint64_t posted;           /* messages so far; guarded by the mutex */
 
     _Atomic(const void *) driver; /* names the thread that drives; see drive() in link.c */
     struct ss_mpi_page *page;     /* its own */
