@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import statistics
@@ -54,18 +53,6 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     text = json.dumps({"date": date, "machine": machine(), **content}, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
-
-
-def quantiles(values: Sequence[float], digits: int = 2) -> dict[str, Any]:
-    """Mean, p50, p99 (nearest rank) and largest of VALUES, and how many there are."""
-    if not values:
-        return {"count": 0}
-    ordered = sorted(values)
-    found: dict[str, Any] = {"mean": round(statistics.fmean(ordered), digits)}
-    for name, share in (("p50", 0.5), ("p99", 0.99)):
-        place = max(0, math.ceil(share * len(ordered) - 1e-9) - 1)
-        found[name] = round(ordered[place], digits)
-    return found | {"max": round(ordered[-1], digits), "count": len(ordered)}
 
 
 def summary(values: Sequence[float], digits: int = 2) -> dict[str, Any]:

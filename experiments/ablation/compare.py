@@ -1,6 +1,6 @@
 """A quick look at rows while a policy is tuned: means and p99s of a few variants, and the bound.
 
-    PYTHONPATH=. python experiments/ablation/compare.py [--seeds 2] [--rows cyclic "CV 4"]
+    PYTHONPATH=rpc/python:. .venv/bin/python experiments/ablation/compare.py [--seeds 2] [--rows cyclic "CV 4"]
         [--profiles H200] [--variants lru swap_aware computron] [--swapsim build/.../swapsim]
 """
 

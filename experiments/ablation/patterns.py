@@ -1,6 +1,6 @@
 """swap_aware against lru on machines and workloads that nobody chose: all is drawn from a number.
 
-PYTHONPATH=. python experiments/ablation/patterns.py [--cases 0..30] [--seeds 2]
+PYTHONPATH=rpc/python:. .venv/bin/python experiments/ablation/patterns.py [--cases 0..30] [--seeds 2]
     [--swapsim build/.../swapsim]
 
 A line for each case in which mean or p99 is worse than lru's by 0.1% or more.
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from rows import DEVICES, PROFILES, ROOT
-from table import mean, quantile
+from table import mean
 
 from experiments.simulation import Run, default_program, simulate_all
+from swapserve.load.report import percentile
 
 GIB = {"opt-125m": 0.24, "opt-1.3b": 2.5, "opt-2.7b": 5, "opt-6.7b": 12.5, "opt-13b": 24, "opt-30b": 56}
 LINK_GIB_PER_S = {"H200": 46.0, "A100": 13.0}
@@ -107,7 +108,7 @@ def main() -> None:
         for policy in POLICIES:
             of[policy] = sorted(x for _ in range(args.seeds) for x in next(results).latencies)
         means.append(mean(of["swap_aware"]) / mean(of["lru"]))
-        p99s.append(quantile(of["swap_aware"], 0.99) / quantile(of["lru"], 0.99))
+        p99s.append(percentile(of["swap_aware"], 0.99) / percentile(of["lru"], 0.99))
         if max(means[-1], p99s[-1]) >= 1.001:
             print(f"mean {means[-1]:.3f}, p99 {p99s[-1]:.3f} of lru's: {each.name}", flush=True)
     for name, shares in (("mean", means), ("p99", p99s)):

@@ -1,6 +1,6 @@
 """The scheduler against Computron's rules, against lru, and against the bound, on every row.
 
-    PYTHONPATH=. .venv/bin/python experiments/ablation/run.py --out experiments/ablation
+    PYTHONPATH=rpc/python:. .venv/bin/python experiments/ablation/run.py --out experiments/ablation
 """
 
 from __future__ import annotations

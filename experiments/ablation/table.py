@@ -11,6 +11,7 @@ from rows import PROFILES, VARIANTS, Row
 
 from experiments.blind import blind_sum
 from experiments.simulation import Result, Run, simulate_all
+from swapserve.load.report import percentile
 
 BOUNDED = "lru"
 
@@ -57,11 +58,6 @@ class Cell:
     blind: float
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The least value that SHARE of ORDERED do not exceed."""
-    return ordered[max(0, -(-len(ordered) * round(share * 1000) // 1000) - 1)]
-
-
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
@@ -88,11 +84,11 @@ def pool(
         requests=len(latencies),
         refused=sum(result.refused for result in results),
         mean=mean(latencies),
-        p50=quantile(latencies, 0.5),
-        p99=quantile(latencies, 0.99),
-        p999=quantile(latencies, 0.999),
+        p50=percentile(latencies, 0.5),
+        p99=percentile(latencies, 0.99),
+        p999=percentile(latencies, 0.999),
         first_mean=mean(firsts),
-        first_p99=quantile(firsts, 0.99),
+        first_p99=percentile(firsts, 0.99),
         throughput=mean([result.summary["requests_per_s"] for result in results]),
         loads=mean([result.summary["loads"] for result in results]),
         load_bytes=mean([result.summary["bytes_loaded"] for result in results]),

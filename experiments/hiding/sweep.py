@@ -15,9 +15,9 @@ from typing import Any
 
 from experiments import traces
 from experiments.live_and_simulated import run
-from experiments.results import quantiles
 from experiments.server import Server
 from experiments.simulation import default_program
+from swapserve.load.report import spread
 from forms import ALL, BUSY, ROOM, TURNS, Form, Level
 
 Row = dict[str, Any]
@@ -69,9 +69,15 @@ def simulate(form: Form, level: Level, room: int, folder: Path) -> Found:
     return read(folder)
 
 
+def spread_ms(seconds: list[float]) -> dict[str, Any]:
+    """How many, mean, percentiles and largest, in milliseconds."""
+    found = spread([one * 1e3 for one in seconds])
+    return {key: round(value, 2) for key, value in found.items() if value is not None}
+
+
 def describe(form: Form, level: Level, room: int, found: Found) -> Row:
     summary = found.summary
-    waits = {True: [], False: []}  # to the first token: of the resident model, of the others
+    waits: dict[bool, list[float]] = {True: [], False: []}  # to the first token: BUSY, the others
     times = 0.0
     for row in found.requests:
         wait = float(row["first_s"]) - float(row["arrival_s"])
@@ -85,10 +91,10 @@ def describe(form: Form, level: Level, room: int, found: Found) -> Row:
         ranks = form.ranks if form.kind == "simulated" else 1
         made["load_ms"] = round(summary["load_s"] / summary["loads"] / ranks * 1e3, 2)
         made["hidden_share"] = round(summary["hidden_share"], 4)
-    made["others_first_ms"] = quantiles([wait * 1e3 for wait in waits[False]])
+    made["others_first_ms"] = spread_ms(waits[False])
     if level.clients > 0:
-        made["first_ms"] = quantiles([wait * 1e3 for wait in waits[True]])
-        made["gap_ms"] = quantiles([gap * 1e3 for gap in found.gaps])
+        made["first_ms"] = spread_ms(waits[True])
+        made["gap_ms"] = spread_ms(found.gaps)
     return made
 
 

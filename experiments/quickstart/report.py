@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import textwrap
 from collections.abc import Sequence
 
 from experiments.traces import Load
 from swapserve import Status
+from swapserve.load.report import percentile
 
 from .stream import Answer
 
@@ -17,12 +17,6 @@ COLUMNS = (
     "model", "requests", "cold", "latency p50", "p99", "first token p50", "p99", "tokens", "loads",
     "moved", "hidden",
 )  # fmt: skip
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The least value that SHARE of VALUES do not exceed; 0 of none."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def _style(code: str, text: str) -> str:
@@ -60,8 +54,8 @@ def _show(prompt: str, text: str, how: str) -> None:
     print("\n".join(lines).replace("[…]", _style("36", " ▸ "), 1) + _style("2", f"  ({how})"))
 
 
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.0f} ms"
+def _ms(seconds: Sequence[float], share: float) -> str:
+    return f"{percentile(sorted(seconds), share) * 1e3:.0f} ms" if seconds else "-"
 
 
 def _hidden(loads: Sequence[Load]) -> str:
@@ -83,10 +77,8 @@ def table(answers: Sequence[Answer], loads: Sequence[Load], status: Status) -> l
                 name,
                 str(len(mine)),
                 str(sum(a.result.timing.cold for a in mine if a.result)),
-                _ms(percentile(latency, 0.5)),
-                _ms(percentile(latency, 0.99)),
-                _ms(percentile(first, 0.5)),
-                _ms(percentile(first, 0.99)),
+                *(_ms(latency, share) for share in (0.5, 0.99)),
+                *(_ms(first, share) for share in (0.5, 0.99)),
                 str(sum(a.result.usage.completion_tokens for a in mine if a.result)),
                 str(len(own)),
                 f"{status.bytes_loaded / 1e6:.0f} MB" if name == "all" else "",

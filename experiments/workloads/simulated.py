@@ -14,6 +14,7 @@ from cases import A100, CASES, COMPUTRON, H200, LRU, RESIDENT, SWAP_AWARE, Case,
 from experiments.blind import Case as Known
 from experiments.blind import blind_sum
 from experiments.simulation import Result, Run, simulate_all
+from swapserve.load.report import percentile
 
 # What is compared: the machine and the scheduler. Computron's rules also on its own machine, for
 # the published means.
@@ -32,11 +33,6 @@ class Effort:
     seconds: float  # of each run
 
 
-def quantile(ordered: np.ndarray[Any, Any], share: float) -> float:
-    """The least value that SHARE of ORDERED do not exceed."""
-    return float(ordered[max(0, int(np.ceil(share * len(ordered) - 1e-9)) - 1)])
-
-
 def _bounds(case: Case, seconds: float, results: Sequence[Result]) -> dict[str, Any]:
     """Means over the requests of RESULTS, which swapsim was asked to bound."""
     count = sum(len(result.latencies) for result in results)
@@ -48,14 +44,14 @@ def _bounds(case: Case, seconds: float, results: Sequence[Result]) -> dict[str, 
 
 
 def _cell(case: Case, machine: Machine, variant: str, results: Sequence[Result], bounded: int,
-          latencies: np.ndarray[Any, Any]) -> dict[str, Any]:  # fmt: skip
+          latencies: Sequence[float]) -> dict[str, Any]:  # fmt: skip
     own = np.concatenate([np.array(result.latencies) for result in results[:bounded]])
     return {
         "rates": " ".join(map(str, case.rates)), "cv": case.cv, "machine": machine.name,
         "variant": variant, "runs": len(results), "requests": len(latencies),
-        "refused": sum(result.refused for result in results), "mean_s": float(latencies.mean()),
-        "p50_s": quantile(latencies, 0.5), "p90_s": quantile(latencies, 0.9),
-        "p99_s": quantile(latencies, 0.99), "p999_s": quantile(latencies, 0.999),
+        "refused": sum(result.refused for result in results), "mean_s": float(np.mean(latencies)),
+        "p50_s": percentile(latencies, 0.5), "p90_s": percentile(latencies, 0.9),
+        "p99_s": percentile(latencies, 0.99), "p999_s": percentile(latencies, 0.999),
         "loads": float(np.mean([result.summary["loads"] for result in results])),
         "load_bytes": float(np.mean([result.summary["bytes_loaded"] for result in results])),
         "in_time": sum(r.in_time for r in results) / sum(r.summary["requests"] for r in results),
@@ -84,10 +80,10 @@ def measure(program: Path, effort: Effort, cases: Sequence[Case] = tuple(CASES),
         own, bounds = [], {}
         for machine, variant in COMPARED:
             results = [next(found) for _ in seeds]
-            ordered = np.sort(np.concatenate([np.array(r.latencies) for r in results]))
+            ordered = sorted(latency for result in results for latency in result.latencies)
             own.append(_cell(case, machine, variant, results, effort.bounded, ordered))
             key = {name: own[-1][name] for name in ("rates", "cv", "machine", "variant")}
-            quantiles.append({**key, **{f"{share:g}": quantile(ordered, share) for share in SHARES}})
+            quantiles.append({**key, **{f"{share:g}": percentile(ordered, share) for share in SHARES}})
             if machine is H200 and variant == LRU:
                 bounds = _bounds(case, effort.seconds, results[: effort.bounded])
         cells += [{**cell, **bounds} for cell in own]
