@@ -289,16 +289,3 @@ enum ss_status bed_step(struct bed *bed, struct sequence *sequences, uint32_t co
     *number = entry.number;
     return ss_stage_take(bed->stage, &entry, openings, opening_count);
 }
-
-enum ss_status bed_span(struct bed *bed, uint64_t begin_ns, uint64_t end_ns, double *seconds)
-{
-    uint64_t mine[2] = {begin_ns, end_ns}, all[2 * SS_STAGES_MAX * SS_TP_MAX];
-    enum ss_status status = bed->link->table->all_gather(bed->link, mine, sizeof mine, all);
-    uint64_t begin = UINT64_MAX, end = 0;
-    for (int rank = 0; rank < bed->link->ranks; rank++) {
-        begin = all[2 * rank] < begin ? all[2 * rank] : begin;
-        end = all[2 * rank + 1] > end ? all[2 * rank + 1] : end;
-    }
-    *seconds = (double)(end - begin) / 1e9;
-    return status;
-}

@@ -86,8 +86,4 @@ void bed_clear(struct bed *bed);
 SS_MUST_CHECK enum ss_status bed_await_batch(struct bed *bed, uint64_t number);
 SS_MUST_CHECK enum ss_status bed_await_load(struct bed *bed, uint64_t number);
 
-/* Seconds from the first rank's BEGIN to the last rank's END; all ranks call it. */
-SS_MUST_CHECK enum ss_status bed_span(struct bed *bed, uint64_t begin_ns, uint64_t end_ns,
-                                      double *seconds);
-
 #endif

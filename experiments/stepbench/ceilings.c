@@ -4,6 +4,7 @@
 #include "engine/base/clock.h"
 #include "experiments/stepbench/measure.h"
 #include "experiments/stepbench/reading.h"
+#include "experiments/stepbench/times.h"
 
 #define PATIENCE_NS 20000000000ull
 #define PRODUCTS    20
@@ -168,7 +169,7 @@ static enum ss_status sum(struct ground *ground, size_t count, double *seconds)
         if (!status)
             status = finish(ground);
         if (!status)
-            status = bed_span(bed, begin_ns, ss_now_ns(), &spent);
+            status = times_span(bed->link, begin_ns, ss_now_ns(), &spent);
         if (!status && round > 0 && spent / SUMS < *seconds)
             *seconds = spent / SUMS;
     }
@@ -230,7 +231,7 @@ static enum ss_status exchange(struct ss_link *link, int count, uint64_t gap_ns,
             status = take_message(link);
         ways[i] = (double)(ss_now_ns() - begin_ns) / 2e9;
     }
-    *seconds = measure_median(ways, count);
+    *seconds = times_median(ways, count);
     return status ? status : link->table->barrier(link);
 }
 

@@ -1,27 +1,13 @@
 #include "experiments/stepbench/measure.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "engine/base/clock.h"
+#include "experiments/stepbench/times.h"
 
 #define REPEATS      5
 #define DECODE_STEPS 48
 #define PROMPT       512u
-
-static int by_value(const void *a, const void *b)
-{
-    double x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
-}
-
-double measure_median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, by_value);
-    return values[count / 2];
-}
 
 void measure_say(const struct bed *bed, json_t *rows, const char *what, double value,
                  const char *unit)
@@ -52,7 +38,7 @@ static enum ss_status prefill(struct bed *bed, struct sequence *sequences, uint3
         status = bed_step(bed, sequences, count, &number);
     if (!status)
         status = bed_await_batch(bed, number);
-    return status ? status : bed_span(bed, begin_ns, ss_now_ns(), seconds);
+    return status ? status : times_span(bed->link, begin_ns, ss_now_ns(), seconds);
 }
 
 /* What decode steps take. */
@@ -86,10 +72,10 @@ static enum ss_status decode(struct bed *bed, struct sequence *sequences, uint32
     if (!status)
         status = bed_await_batch(bed, number);
     if (!status)
-        status = bed_span(bed, begin_ns, ss_now_ns(), &span);
+        status = times_span(bed->link, begin_ns, ss_now_ns(), &span);
     out->seconds = span / (DECODE_STEPS + 1);
     out->queueing = (double)queued_ns / 1e9 / DECODE_STEPS;
-    out->gap = measure_median(gaps, DECODE_STEPS);
+    out->gap = times_median(gaps, DECODE_STEPS);
     return status;
 }
 
@@ -104,7 +90,7 @@ static enum ss_status measure_prefill(struct bed *bed, json_t *rows, uint32_t co
         status = prefill(bed, sequences, count, prompt, &seconds[i]);
     }
     if (!status)
-        measure_say(bed, rows, what, measure_median(seconds, REPEATS), "s");
+        measure_say(bed, rows, what, times_median(seconds, REPEATS), "s");
     return status;
 }
 
@@ -154,7 +140,7 @@ static enum ss_status load_once(struct bed *bed, bool with_step, double *seconds
     if (!status && with_step)
         status = bed_await_load(bed, load);
     if (!status)
-        status = bed_span(bed, begin_ns, end_ns, seconds);
+        status = times_span(bed->link, begin_ns, end_ns, seconds);
     begin_ns = ss_now_ns();
     if (!status)
         status = bed_drop(bed, 0, &drop);
@@ -173,9 +159,9 @@ static enum ss_status measure_loads(struct bed *bed, json_t *rows)
     }
     if (status)
         return status;
-    measure_say(bed, rows, "load alone", measure_median(alone, REPEATS), "s");
-    measure_say(bed, rows, "load and first token of 8, cold", measure_median(cold, REPEATS), "s");
-    measure_say(bed, rows, "drop, host time", measure_median(drops, REPEATS), "s");
+    measure_say(bed, rows, "load alone", times_median(alone, REPEATS), "s");
+    measure_say(bed, rows, "load and first token of 8, cold", times_median(cold, REPEATS), "s");
+    measure_say(bed, rows, "drop, host time", times_median(drops, REPEATS), "s");
     return SS_OK;
 }
 

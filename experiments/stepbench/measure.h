@@ -24,9 +24,6 @@ SS_MUST_CHECK enum ss_status measure_parts(struct bed *bed, json_t *rows, unsign
  * ranks, messages between ranks. The pool holds no weights yet. */
 SS_MUST_CHECK enum ss_status measure_ceilings(struct bed *bed, json_t *rows);
 
-/* The median of COUNT values; sorts them. */
-double measure_median(double *values, int count);
-
 /* Prints a figure and adds it to ROWS (rank 0's; null elsewhere). */
 void measure_say(const struct bed *bed, json_t *rows, const char *what, double value,
                  const char *unit);

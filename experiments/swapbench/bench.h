@@ -54,11 +54,4 @@ void lane_close(struct lane *lane);
 /* Waits until all that was queued on the lane is done. */
 SS_MUST_CHECK enum ss_status lane_finish(struct lane *lane);
 
-/* Seconds from the first rank's BEGIN to the last rank's END; all ranks call it. */
-SS_MUST_CHECK enum ss_status bench_span(struct bench *bench, uint64_t begin_ns, uint64_t end_ns,
-                                        double *seconds);
-
-/* The median of COUNT values; sorts them. */
-double bench_median(double *values, int count);
-
 #endif

@@ -3,6 +3,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
 #include "experiments/stepbench/bed.h"
+#include "experiments/stepbench/times.h"
 #include "experiments/swapbench/bench.h"
 
 #define DECODING    0
@@ -129,7 +130,7 @@ static enum ss_status sum_up(struct busy *busy, struct gaps last[2])
     struct gaps mine[2], all[SS_STAGES_MAX * SS_TP_MAX][2];
     for (int kind = 0; kind < 2; kind++) {
         int count = busy->gap_count[kind];
-        mine[kind].median = bench_median(busy->gaps[kind], count);
+        mine[kind].median = times_median(busy->gaps[kind], count);
         mine[kind].p99 = busy->gaps[kind][(int)(0.99 * (count - 1))]; /* sorted by now */
     }
     enum ss_status status = link->table->all_gather(link, mine, sizeof mine, all);
@@ -140,8 +141,8 @@ static enum ss_status sum_up(struct busy *busy, struct gaps last[2])
 static void say(struct busy *busy, const struct gaps gaps[2])
 {
     struct bench *bench = busy->bench;
-    double alone = bench_median(busy->loads[0], busy->load_count[0]);
-    double beside = bench_median(busy->loads[1], busy->load_count[1]);
+    double alone = times_median(busy->loads[0], busy->load_count[0]);
+    double beside = times_median(busy->loads[1], busy->load_count[1]);
     double p99_change = gaps[1].p99 / gaps[0].p99 - 1, load_change = beside / alone - 1;
     json_t *row =
         json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:i, s:f, s:f, s:f}", "what",

@@ -1,6 +1,7 @@
 #include <sys/mman.h>
 
 #include "engine/base/clock.h"
+#include "experiments/stepbench/times.h"
 #include "experiments/swapbench/bench.h"
 
 #define BUFFER_BYTES_MAX ((size_t)256 << 20)
@@ -115,7 +116,7 @@ static enum ss_status measure(struct bed *bed, size_t bytes, bool busy, const st
         end = ss_now_ns();
     }
     if (!status)
-        status = bench_span(bench, begin, end, &seconds);
+        status = times_span(bench->link, begin, end, &seconds);
     if (!status)
         status = finish(bed, busy, busy);
     *rate = (double)total * (way->times_in + way->times_out) / seconds / 1e9;

@@ -1,4 +1,5 @@
 #include "engine/base/clock.h"
+#include "experiments/stepbench/times.h"
 #include "experiments/swapbench/bench.h"
 
 #define BUFFER_BYTES ((size_t)256 << 20)
@@ -66,7 +67,7 @@ static enum ss_status row(struct neighbour *n, size_t bytes, bool all)
         end = ss_now_ns();
     }
     if (!status)
-        status = bench_span(bench, begin, end, &seconds);
+        status = times_span(bench->link, begin, end, &seconds);
     if (status || !bench->rows)
         return status;
     int ranks = all ? bench->link->ranks : 1;

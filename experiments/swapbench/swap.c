@@ -4,6 +4,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
+#include "experiments/stepbench/times.h"
 #include "experiments/swapbench/bench.h"
 #include "pipeline/models/model.h"
 #include "swap/arena.h"
@@ -165,7 +166,7 @@ static enum ss_status copy_bare(struct shard *shard, double *seconds)
                                                     shard->image.bytes);
     if (!status)
         status = lane_finish(&shard->bare);
-    return status ? status : bench_span(bench, begin, ss_now_ns(), seconds);
+    return status ? status : times_span(bench->link, begin, ss_now_ns(), seconds);
 }
 
 static enum ss_status load(struct shard *shard, double *seconds, double *first_chunk)
@@ -187,7 +188,7 @@ static enum ss_status load(struct shard *shard, double *seconds, double *first_c
     if (shard->how)
         return shard->how;
     *first_chunk = (double)(shard->arrived_ns[0] - shard->begun_ns) / 1e9;
-    return bench_span(bench, shard->begun_ns, shard->ended_ns, seconds);
+    return times_span(bench->link, shard->begun_ns, shard->ended_ns, seconds);
 }
 
 /* verify() changes and compares the first word of every page of a chunk. */
@@ -263,20 +264,20 @@ static void say(struct shard *shard, uint64_t bytes, uint64_t most, double *bare
     for (int i = 0; i < shard->image.chunk_count; i++)
         json_array_append_new(ready,
                               json_real((double)(shard->arrived_ns[i] - shard->begun_ns) / 1e9));
-    double ceiling = bench_median(bare, count), load_s = bench_median(loads, count);
+    double ceiling = times_median(bare, count), load_s = times_median(loads, count);
     json_array_append_new(bench->rows,
                           json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:o, s:o}",
                                     "what", "swap", "model", bench->model, "tp", bench->tp, "pp",
                                     bench->pp, "bytes", (json_int_t)bytes, "rank_bytes_max",
                                     (json_int_t)most, "ceiling_s", ceiling, "load_s", load_s,
                                     "share_of_ceiling", ceiling / load_s, "first_chunk_s",
-                                    bench_median(first, count), "last_load_chunks_ready_s", ready,
+                                    times_median(first, count), "last_load_chunks_ready_s", ready,
                                     "bare_and_load_s", all));
     printf("%s (%d,%d): %.2f GB, bare copies %.4f s (%.1f GB/s), load %.4f s (%.1f GB/s): %.1f%% "
            "of the ceiling; first chunk after %.2f ms\n",
            bench->model, bench->tp, bench->pp, (double)bytes / 1e9, ceiling,
            (double)bytes / ceiling / 1e9, load_s, (double)bytes / load_s / 1e9,
-           100 * ceiling / load_s, 1e3 * bench_median(first, count));
+           100 * ceiling / load_s, 1e3 * times_median(first, count));
 }
 
 enum ss_status bench_swap(struct bench *bench)
