@@ -167,6 +167,24 @@ static enum ss_status set_text(const struct ss_key *key, char **field, const cha
     return replace(field, text);
 }
 
+/* Any host and any path may do; a port is a number, or * for one that is free. */
+static bool is_endpoint(const char *text)
+{
+    const char *rest = text + strlen("tcp://"), *port;
+    char *end;
+
+    if (strncmp(text, "ipc://", strlen("ipc://")) == 0)
+        return *rest != '\0';
+    if (strncmp(text, "tcp://", strlen("tcp://")) != 0)
+        return false;
+    port = strrchr(rest, ':');
+    if (port == NULL || port == rest)
+        return false;
+    if (strcmp(port, ":*") == 0)
+        return true;
+    return isdigit((unsigned char)port[1]) && strtoul(port + 1, &end, 10) <= 65535 && *end == '\0';
+}
+
 enum ss_status ss_value_set(const struct ss_key *key, void *base, const char *text, bool quoted,
                             const char *folder)
 {
@@ -191,9 +209,7 @@ enum ss_status ss_value_set(const struct ss_key *key, void *base, const char *te
     case SS_KEY_TEXT:
         return set_text(key, field, text);
     case SS_KEY_ENDPOINT:
-        return strncmp(text, "tcp://", 6) == 0 || strncmp(text, "ipc://", 6) == 0
-                   ? replace(field, text)
-                   : unexpected(key, text, false);
+        return is_endpoint(text) ? replace(field, text) : unexpected(key, text, false);
     default:
         return set_quantity(key, field, text);
     }

@@ -274,7 +274,7 @@ static void note_missing(struct ss_reading *r, const struct ss_yaml_node *base_m
             at = below;
             path = dot + 1;
         }
-        if (at != NULL && at->kind == SS_YAML_REFUSED)
+        if (at != NULL && at->kind != SS_YAML_MAP && !is_null(at)) /* that was noted */
             continue;
         ss_mistakes_add(r->mistakes, at != NULL ? at->line : 1, at != NULL ? at->column : 1, key,
                         "found no such key, expected %s",

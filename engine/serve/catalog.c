@@ -65,7 +65,7 @@ static enum ss_status cut_model(const struct ss_catalog *catalog, struct ss_cata
 {
     const struct ss_config_model *config = model->config;
     enum ss_status status =
-        ss_partition_make(&model->shape, config->name, catalog->tp, catalog->pp, &model->partition);
+        ss_partition_make(&model->shape, catalog->tp, catalog->pp, &model->partition);
     if (status)
         return status;
     if (config->context_max > model->shape.positions)
@@ -133,7 +133,7 @@ enum ss_status ss_catalog_open(const struct ss_config *config, FILE *mistakes,
             fprintf(mistakes, "%s:%d: model %s: %s\n", config->path, config->models[i].line,
                     config->models[i].name, ss_status_message());
             last = status;
-            wrong++;
+            wrong += config->models[i].count ? (int)config->models[i].count : 1;
         }
     }
     if (config->profile) {

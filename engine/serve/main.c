@@ -131,8 +131,12 @@ static enum ss_status read_all(const char *path, bool speak, struct ss_config **
     if (!status)
         status = ss_catalog_check(*catalog, mistakes);
     if (*catalog && speak) {
+        char before[SS_MESSAGE_BYTES];
+        snprintf(before, sizeof before, "%s", ss_status_message());
         enum ss_status opened = ss_tokenizers_open(*catalog, mistakes, tokenizers);
-        status = status ? status : opened;
+        if (status && opened)
+            fprintf(mistakes, "%s\n", ss_status_message());
+        status = status ? ss_fail(status, "%s", before) : opened;
     }
     if (mistakes != stderr)
         fclose(mistakes);

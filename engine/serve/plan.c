@@ -30,6 +30,12 @@ static uint64_t pinned_bytes(const struct ss_catalog *catalog, int stage)
     return bytes;
 }
 
+/* True for the first of the models that one entry of the config stands for. */
+static bool is_first(const struct ss_catalog *catalog, int index)
+{
+    return catalog->models[index].config->alike == index;
+}
+
 /* PINNED: as above; what the model itself takes of it is its shard. */
 static bool fits(const struct ss_catalog *catalog, int index, int stage, uint64_t pinned,
                  FILE *mistakes)
@@ -43,12 +49,13 @@ static bool fits(const struct ss_catalog *catalog, int index, int stage, uint64_
     if (sum <= config->device.pool_bytes)
         return true;
     fprintf(mistakes,
-            "%s:%d: model %s: a rank of stage %d needs %s (shard %s, one sequence of %u tokens %s, "
-            "other models that are pinned %s), device.pool is %s\n",
+            "%s:%d: model %s: a rank of stage %d needs %s (shard %s, one sequence of %u tokens %s",
             config->path, config->models[index].line, config->models[index].name, stage,
             bytes_text(sum, need), bytes_text(shard_bytes, shard),
-            catalog->models[index].context_max, bytes_text(sequence_bytes, sequence),
-            bytes_text(pinned_beside, beside), bytes_text(config->device.pool_bytes, pool));
+            catalog->models[index].context_max, bytes_text(sequence_bytes, sequence));
+    if (pinned_beside)
+        fprintf(mistakes, ", other models that are pinned %s", bytes_text(pinned_beside, beside));
+    fprintf(mistakes, "), device.pool is %s\n", bytes_text(config->device.pool_bytes, pool));
     return false;
 }
 
@@ -86,7 +93,7 @@ enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes
     for (int stage = 0; stage < catalog->pp; stage++)
         pinned[stage] = pinned_bytes(catalog, stage);
     for (int i = 0; i < catalog->model_count; i++)
-        for (int stage = 0; stage < catalog->pp; stage++)
+        for (int stage = 0; stage < catalog->pp && is_first(catalog, i); stage++)
             wrong += !fits(catalog, i, stage, pinned[stage], mistakes);
     if (wrong)
         return ss_fail(
@@ -95,12 +102,6 @@ enum ss_status ss_catalog_check(const struct ss_catalog *catalog, FILE *mistakes
             "models, or use more ranks",
             catalog->config->path);
     return check_arena(catalog, mistakes);
-}
-
-/* True for the first of the models that one entry of the config stands for. */
-static bool is_first(const struct ss_catalog *catalog, int index)
-{
-    return catalog->models[index].config->alike == index;
 }
 
 #define NAME_BYTES 320

@@ -173,7 +173,7 @@ enum ss_status bed_open(struct bed *bed)
     pthread_cond_init(&bed->changed, 0);
     enum ss_status status = ss_shape_synthetic(bed->model, bed->scale, SS_F16, &bed->shape);
     if (!status)
-        status = ss_partition_make(&bed->shape, bed->model, bed->tp, bed->pp, &bed->partition);
+        status = ss_partition_make(&bed->shape, bed->tp, bed->pp, &bed->partition);
     if (!status)
         status = ss_partition_image(&bed->partition, &bed->shape, rank / bed->tp, rank % bed->tp,
                                     &bed->image);

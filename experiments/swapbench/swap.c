@@ -126,7 +126,7 @@ static enum ss_status open_shard(struct bench *bench, struct shard *shard)
     pthread_cond_init(&shard->changed, 0);
     enum ss_status status = ss_shape_synthetic(bench->model, bench->scale, SS_F16, &shape);
     if (!status)
-        status = ss_partition_make(&shape, bench->model, bench->tp, bench->pp, &partition);
+        status = ss_partition_make(&shape, bench->tp, bench->pp, &partition);
     if (!status)
         status = ss_partition_image(&partition, &shape, bench->link->rank / bench->tp,
                                     bench->link->rank % bench->tp, &shard->image);

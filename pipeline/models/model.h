@@ -108,10 +108,9 @@ struct ss_partition {
 
 /* Balances stages: the largest stage's cost is least, where a chunk costs its bytes (a load moves
  * them) plus what a decode step reads of it (an embedding: next to nothing). SS_INVALID with the
- * numbers where TP does not divide the heads or there are fewer layers than stages; NAME is the
- * model's, for the message. */
-SS_MUST_CHECK enum ss_status ss_partition_make(const struct ss_shape *shape, const char *name,
-                                               int tp, int pp, struct ss_partition *out);
+ * numbers where TP does not divide the heads or there are fewer layers than stages. */
+SS_MUST_CHECK enum ss_status ss_partition_make(const struct ss_shape *shape, int tp, int pp,
+                                               struct ss_partition *out);
 
 /* The image of one rank's shard. Release with ss_image_release(). */
 SS_MUST_CHECK enum ss_status ss_partition_image(const struct ss_partition *partition,

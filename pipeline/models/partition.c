@@ -29,7 +29,7 @@ static void measure(const struct ss_shape *shape, int tp, bool tied_here, uint64
         bytes[i] = chunks[i].bytes;
 }
 
-static enum ss_status check(const struct ss_shape *shape, const char *name, int tp, int pp)
+static enum ss_status check(const struct ss_shape *shape, int tp, int pp)
 {
     const struct {
         const char *what;
@@ -39,18 +39,18 @@ static enum ss_status check(const struct ss_shape *shape, const char *name, int 
                 {"ffn columns", shape->ffn}};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++)
         if (cuts[i].count % (uint32_t)tp)
-            return ss_fail(SS_INVALID, "model %s: tp %d does not divide its %u %s", name, tp,
-                           cuts[i].count, cuts[i].what);
+            return ss_fail(SS_INVALID, "tp %d does not divide its %u %s", tp, cuts[i].count,
+                           cuts[i].what);
     if (shape->layers < (uint32_t)pp)
-        return ss_fail(SS_INVALID, "model %s: %u layers cannot be cut into pp %d stages", name,
-                       shape->layers, pp);
+        return ss_fail(SS_INVALID, "its %u layers cannot be cut into pp %d stages", shape->layers,
+                       pp);
     return SS_OK;
 }
 
-enum ss_status ss_partition_make(const struct ss_shape *shape, const char *name, int tp, int pp,
+enum ss_status ss_partition_make(const struct ss_shape *shape, int tp, int pp,
                                  struct ss_partition *out)
 {
-    enum ss_status status = check(shape, name, tp, pp);
+    enum ss_status status = check(shape, tp, pp);
     if (status)
         return status;
     struct ss_partition made = {.tp = tp, .pp = pp};

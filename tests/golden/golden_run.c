@@ -428,7 +428,7 @@ static enum ss_status open_run(struct run *run, const char *folder)
     if (!status)
         status = ss_shape_settle(&run->shape, run->checkpoint);
     if (!status)
-        status = ss_partition_make(&run->shape, folder, run->tp, run->pp, &run->partition);
+        status = ss_partition_make(&run->shape, run->tp, run->pp, &run->partition);
     size_t cells = (size_t)run->golden->prompt_count * GOLDEN_TOKENS;
     if (!status)
         status = ss_alloc(&run->alone, cells * run->golden->vocab, sizeof(float), "logits");

@@ -245,6 +245,42 @@ Test(config_read, syntax_error_hides_no_mistake)
     free(said);
 }
 
+Test(config_read, what_stands_where_keys_belong_is_one_mistake)
+{
+    struct ss_config *config = NULL;
+    char *said = NULL;
+    static const char text[] = "device: cpu\nmodels: [{name: m, synthetic: opt-13b}]\n";
+
+    cr_assert_eq(read_text(text, sizeof text - 1, &config, &said), SS_INVALID);
+    cr_assert_not_null(strstr(said, "t.yaml:1:9: device: found \"cpu\", expected keys"), "%s",
+                       said);
+    cr_assert_null(strstr(said, "no such key"), "%s", said);
+    free(said);
+}
+
+Test(config_read, endpoints)
+{
+    static const char *const good[] = {"tcp://*:0",         "tcp://127.0.0.1:*",
+                                       "tcp://[::1]:65535", "ipc:///run/a.sock",
+                                       "ipc://a",           "tcp://a.b:5555"};
+    static const char *const bad[] = {"tcp://",     "tcp://a",       "tcp://:1",
+                                      "tcp://a:",   "tcp://a:65536", "ipc://",
+                                      "tcp://a:1x", "udp://a:1",     "tcp://a:-1"};
+    for (size_t i = 0; i < sizeof good / sizeof *good + sizeof bad / sizeof *bad; i++) {
+        struct ss_config *config = NULL;
+        char *said = NULL, text[256];
+        size_t count = sizeof good / sizeof *good;
+        const char *endpoint = i < count ? good[i] : bad[i - count];
+        int bytes = snprintf(text, sizeof text, MINIMAL "server: {endpoints: '%s'}\n", endpoint);
+
+        cr_assert_eq(read_text(text, (size_t)bytes, &config, &said), i < count ? SS_OK : SS_INVALID,
+                     "%s: %s", endpoint, said);
+        cr_assert(i < count || strstr(said, "expected tcp://HOST:PORT or ipc://PATH"), "%s", said);
+        ss_config_destroy(config);
+        free(said);
+    }
+}
+
 Test(config_read, clashes)
 {
     refuse("device: {kind: cuda, pool: 8GiB, link: {bandwidth: 1GB/s}}\n"

@@ -115,7 +115,7 @@ static void check_cut(const struct ss_shape *shape, int tp, int pp)
     static struct sources sources;
     struct ss_partition cut;
     memset(&sources, 0, sizeof sources);
-    cr_assert_eq(ss_partition_make(shape, "m", tp, pp, &cut), SS_OK, "%s", ss_status_message());
+    cr_assert_eq(ss_partition_make(shape, tp, pp, &cut), SS_OK, "%s", ss_status_message());
     cr_assert(cut.tp == tp && cut.pp == pp && cut.first_layer[0] == 0);
     cr_assert_eq(cut.first_layer[pp], shape->layers);
     for (int stage = 0; stage < pp; stage++) {
@@ -192,7 +192,7 @@ Test(models_partition, a_vocabulary_smaller_than_its_parts)
     struct ss_partition cut;
     struct ss_image image;
     check_cut(&shape, 8, 1);
-    cr_assert_eq(ss_partition_make(&shape, "m", 8, 1, &cut), SS_OK);
+    cr_assert_eq(ss_partition_make(&shape, 8, 1, &cut), SS_OK);
     static const uint32_t counts[] = {2, 2, 2, 2, 1, 0, 0, 0};
     for (int rank = 0; rank < 8; rank++) {
         cr_assert_eq(ss_partition_image(&cut, &shape, 0, rank, &image), SS_OK);
@@ -209,7 +209,7 @@ Test(models_partition, a_tied_head_beside_its_embedding_holds_nothing)
     struct ss_partition cut;
     for (int pp = 1; pp <= 2; pp++) {
         struct ss_image image;
-        cr_assert_eq(ss_partition_make(&shape, "m", 2, pp, &cut), SS_OK);
+        cr_assert_eq(ss_partition_make(&shape, 2, pp, &cut), SS_OK);
         cr_assert_eq(ss_partition_image(&cut, &shape, pp - 1, 1, &image), SS_OK);
         const struct ss_chunk *head = &image.chunks[image.chunk_count - 1];
         const struct ss_tensor *table = &head->tensors[head->tensor_count - 1];
@@ -268,7 +268,7 @@ Test(models_partition, no_other_split_has_a_smaller_dearest_stage)
         struct ss_shape shape = accept_changed(llama_config, changes[i]);
         for (int pp = 1; pp <= 5; pp++) {
             struct ss_partition cut, other = {.tp = 2, .pp = pp};
-            cr_assert_eq(ss_partition_make(&shape, "m", 2, pp, &cut), SS_OK);
+            cr_assert_eq(ss_partition_make(&shape, 2, pp, &cut), SS_OK);
             other.first_layer[pp] = shape.layers;
             cr_assert_eq(dearest(&cut, &shape), least_of_all(&other, &shape, 1), "%s pp %d",
                          changes[i], pp);
@@ -281,7 +281,7 @@ Test(models_partition, a_large_head_gets_fewer_layers_beside_it)
     struct ss_shape shape =
         accept_changed(llama_config, "{'num_hidden_layers': 8, 'vocab_size': 2000}");
     struct ss_partition cut;
-    cr_assert_eq(ss_partition_make(&shape, "m", 1, 2, &cut), SS_OK);
+    cr_assert_eq(ss_partition_make(&shape, 1, 2, &cut), SS_OK);
     cr_assert_gt(cut.first_layer[1], 4);
 }
 
@@ -289,19 +289,17 @@ static void refuse(const char *config, const char *changes, int tp, int pp, cons
 {
     struct ss_shape shape = accept_changed(config, changes);
     struct ss_partition cut = {.tp = 77};
-    cr_assert_eq(ss_partition_make(&shape, "mine", tp, pp, &cut), SS_INVALID);
+    cr_assert_eq(ss_partition_make(&shape, tp, pp, &cut), SS_INVALID);
     cr_assert_eq(cut.tp, 77);
     cr_assert_str_eq(ss_status_message(), message);
 }
 
 Test(models_partition, what_cannot_be_cut_is_refused_with_the_numbers)
 {
-    refuse(llama_config, "{}", 3, 1, "model mine: tp 3 does not divide its 8 attention heads");
-    refuse(llama_config, "{}", 8, 1, "model mine: tp 8 does not divide its 4 key-value heads");
-    refuse(opt_config, "{'ffn_dim': 162}", 4, 1,
-           "model mine: tp 4 does not divide its 162 ffn "
-           "columns");
-    refuse(qwen2_config, "{}", 2, 4, "model mine: 3 layers cannot be cut into pp 4 stages");
+    refuse(llama_config, "{}", 3, 1, "tp 3 does not divide its 8 attention heads");
+    refuse(llama_config, "{}", 8, 1, "tp 8 does not divide its 4 key-value heads");
+    refuse(opt_config, "{'ffn_dim': 162}", 4, 1, "tp 4 does not divide its 162 ffn columns");
+    refuse(qwen2_config, "{}", 2, 4, "its 3 layers cannot be cut into pp 4 stages");
 }
 
 Test(models_partition, kv_bytes)

@@ -18,7 +18,7 @@ static uint64_t whole_bytes(const struct ss_shape *shape, int tp, int pp)
 {
     struct ss_partition cut;
     uint64_t bytes = 0;
-    cr_assert_eq(ss_partition_make(shape, "m", tp, pp, &cut), SS_OK, "%s", ss_status_message());
+    cr_assert_eq(ss_partition_make(shape, tp, pp, &cut), SS_OK, "%s", ss_status_message());
     for (int stage = 0; stage < pp; stage++) {
         struct ss_image image;
         cr_assert_eq(ss_partition_image(&cut, shape, stage, 0, &image), SS_OK);

@@ -227,18 +227,20 @@ Test(serve_catalog, every_mistake_of_every_model)
              "  - {name: good, synthetic: opt-125m}\n"
              "  - {name: shape, synthetic: opt-12b}\n"
              "  - {name: context, synthetic: opt-125m, context: 4096}\n"
-             "  - {name: nothing, path: %s}\n",
+             "  - {name: nothing, path: %s}\n"
+             "  - {name: many, synthetic: opt-11b, count: 3}\n",
              models, empty);
     cr_assert_neq(open_text(text, &opened), SS_OK);
-    cr_assert(strstr(ss_status_message(), "t.yaml: 4 of 5 models cannot be served"), "%s",
+    cr_assert(strstr(ss_status_message(), "t.yaml: 7 of 8 models cannot be served"), "%s",
               ss_status_message());
-    check_says(&opened, "t.yaml:4: model heads: model heads: tp 3 does not divide its 8 attention");
+    check_says(&opened, "t.yaml:4: model heads: tp 3 does not divide its 8 attention");
     check_says(&opened, "t.yaml:6: model shape: no synthetic shape is called opt-12b; these are: ");
     check_says(&opened,
                "t.yaml:7: model context: context: found 4096, the model was made for 2048");
     check_says(&opened, "t.yaml:8: model nothing: ");
     check_says(&opened, "/config.json: model_type is missing");
-    cr_assert_eq(lines_of(opened.said), 4, "%s", opened.said);
+    check_says(&opened, "t.yaml:9: model many-0: no synthetic shape is called opt-11b");
+    cr_assert_eq(lines_of(opened.said), 5, "%s", opened.said);
     cr_assert_null(opened.catalog);
     close_it(&opened);
     remove_folder(empty);

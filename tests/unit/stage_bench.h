@@ -81,7 +81,7 @@ static inline void bench_open_model(struct bench *bench, int index, const char *
     cr_assert_eq(ss_shape_read(folder, shape), SS_OK, "%s", ss_status_message());
     cr_assert_eq(ss_checkpoint_open(folder, &checkpoint), SS_OK);
     cr_assert_eq(ss_shape_settle(shape, checkpoint), SS_OK);
-    cr_assert_eq(ss_partition_make(shape, folder, 1, 1, &partition), SS_OK);
+    cr_assert_eq(ss_partition_make(shape, 1, 1, &partition), SS_OK);
     cr_assert_eq(ss_partition_image(&partition, shape, 0, 0, image), SS_OK);
     bench->base_bytes[index] = (image->bytes + BENCH_PAGE - 1) / BENCH_PAGE * BENCH_PAGE;
     void *base = mmap(0, bench->base_bytes[index], PROT_READ | PROT_WRITE,

@@ -116,7 +116,7 @@ static struct pipe *open_pipe(void)
     cr_assert_eq(ss_shape_read(folder, &pipe->shape), SS_OK, "%s", ss_status_message());
     cr_assert_eq(ss_checkpoint_open(folder, &checkpoint), SS_OK);
     cr_assert_eq(ss_shape_settle(&pipe->shape, checkpoint), SS_OK);
-    cr_assert_eq(ss_partition_make(&pipe->shape, folder, 1, STAGES, &partition), SS_OK);
+    cr_assert_eq(ss_partition_make(&pipe->shape, 1, STAGES, &partition), SS_OK);
     cr_assert_eq(ss_link_open_inproc(&options, STAGES, links), SS_OK);
     for (int i = 0; i < STAGES; i++) {
         struct half *half = &pipe->halves[i];
