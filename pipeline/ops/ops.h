@@ -110,7 +110,8 @@ struct ss_ops_table {
     enum ss_dtype activation_dtype;
     enum ss_dtype sum_dtype; /* of unfinished products */
     /* Kernels are loaded at their first use, which must not find an unmet wait on the stream: all
-     * shapes are to be run once, at start, with row counts of 1, 2, 4, ... and the most. */
+     * shapes are to be run once, at start, with every row count up to 64, then 128, 256, ... and
+     * the most. */
     bool loads_late;
     /* Rows may be added to a step that belong to nobody, so that few shapes serve all steps of one
      * token a sequence: their position is -1, their slot and that of their sampling is -1. Nothing

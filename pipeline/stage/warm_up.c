@@ -5,6 +5,10 @@
 
 #define PATIENCE_NS 600000000000ull
 
+/* Up to so many rows a library may have a kernel for each number of them (cuBLASLt has, for fp32:
+ * gemmSN_TN_kernel), beyond it one for each power of two. */
+#define EACH_ROWS_MAX 64u
+
 /* One run of CHUNK with ROWS rows, over what happens to lie in the pool: the values mean nothing.
  */
 static enum ss_status run_chunk(struct ss_stage *stage, const struct ss_chunk *chunk)
@@ -66,6 +70,12 @@ static enum ss_status run_model(struct ss_stage *stage, const struct stage_model
     return status;
 }
 
+static uint32_t next_rows(uint32_t rows, uint32_t most)
+{
+    uint32_t next = rows < EACH_ROWS_MAX ? rows + 1 : 2 * rows;
+    return rows < most && next > most ? most : next;
+}
+
 enum ss_status ss_stage_warm_up(struct ss_stage *stage)
 {
     uint32_t most = stage->options.limits.step_tokens_max;
@@ -80,8 +90,8 @@ enum ss_status ss_stage_warm_up(struct ss_stage *stage)
     status = stage->device->copy_to_device(stage->compute, stage->arrays, stage->flights[0].staged,
                                            stage->needs.layout.copied_bytes);
     for (uint32_t i = 0; i < stage->options.model_count && !status; i++)
-        for (uint32_t rows = 1; rows < 2 * most && !status; rows *= 2)
-            status = run_model(stage, &stage->models[i], rows < most ? rows : most);
+        for (uint32_t rows = 1; rows <= most && !status; rows = next_rows(rows, most))
+            status = run_model(stage, &stage->models[i], rows);
     if (!status)
         status = stage->device->signal(stage->compute, done, 1);
     if (!status)
