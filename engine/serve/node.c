@@ -148,6 +148,7 @@ static enum ss_status lay_out_models(struct ss_node *node)
         if (status)
             status = ss_status_context(status, "model %s", model->config->name);
         node->models[i] = (struct ss_stage_model){
+            .name = model->config->name,
             .shape = &model->shape,
             .image = &node->images[i],
             .base = node->shards + node->catalog->models[i].arena_offset[node->stage],

@@ -246,7 +246,7 @@ static enum ss_ending finish_of(const struct token_limits *ending, int32_t token
 void ss_flight_sampled(void *argument)
 {
     struct flight *flight = argument;
-    if (!ss_stage_is_well(flight->stage, flight->number))
+    if (!ss_stage_is_well(flight->stage, flight->number, flight->model))
         return;
     for (uint32_t i = 0; i < flight->samples; i++)
         flight->report_tokens[i] = (struct ss_report_token){
@@ -266,7 +266,7 @@ void ss_flight_logits(void *argument)
 {
     struct flight *flight = argument;
     struct ss_stage *stage = flight->stage;
-    if (!ss_stage_is_well(stage, flight->number))
+    if (!ss_stage_is_well(stage, flight->number, flight->model))
         return;
     const struct ss_shape *shape = stage->models[flight->model].given.shape;
     uint32_t part = ss_vocab_part(shape, stage->tp), vocab = shape->vocab;
@@ -298,8 +298,9 @@ void ss_flight_ended(void *argument)
                                .at_ns = flight->computed_ns,
                                .started_ns = flight->started_ns,
                                .waited_ns = flight->waited_ns};
+    int model = flight->model;
     atomic_store(&flight->ends, 0);
-    if (ss_stage_is_well(stage, report.number))
+    if (ss_stage_is_well(stage, report.number, model))
         ss_stage_report_full(stage, &report);
 }
 

@@ -272,11 +272,12 @@ SS_MUST_CHECK enum ss_status ss_stage_play(struct ss_stage *stage, struct flight
 void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t number,
                      uint32_t count);
 void ss_stage_report_full(struct ss_stage *stage, struct ss_report *report);
-/* Reports that this rank cannot go on, with this thread's latest message. */
-void ss_stage_report_failure(struct ss_stage *stage, uint64_t number);
-/* False, once with a report, where queued work of the device has failed: what a signal or a host
- * call then stands behind means nothing. */
-bool ss_stage_is_well(struct ss_stage *stage, uint64_t number);
+/* Says in this thread's latest message which rank's entry it is about, and MODEL (below 0: none, or
+ * several), and reports that this rank cannot go on. */
+void ss_stage_report_failure(struct ss_stage *stage, uint64_t number, int model);
+/* False, once with such a report, where queued work of the device has failed: what a signal or a
+ * host call then stands behind means nothing. */
+bool ss_stage_is_well(struct ss_stage *stage, uint64_t number, int model);
 SS_MUST_CHECK enum ss_status ss_stage_report_when_done(struct ss_stage *stage,
                                                        struct ss_stream *stream, uint64_t number);
 

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
@@ -19,8 +20,20 @@ void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t 
     ss_stage_report_full(stage, &report);
 }
 
-void ss_stage_report_failure(struct ss_stage *stage, uint64_t number)
+/* What calls of devices and libraries say names neither. */
+static void name_entry(const struct ss_stage *stage, uint64_t number, int model)
 {
+    const bool one = model >= 0 && (uint32_t)model < stage->options.model_count;
+    const char *name = one ? stage->options.models[model].name : 0;
+    enum ss_status status =
+        ss_status_context(SS_IO, "rank %d: entry %" PRIu64 "%s%s", stage->options.rank, number,
+                          name ? " of model " : "", name ? name : "");
+    (void)status;
+}
+
+void ss_stage_report_failure(struct ss_stage *stage, uint64_t number, int model)
+{
+    name_entry(stage, number, model);
     const char *message = ss_status_message();
     struct ss_report report = {.kind = SS_REPORT_FAILED,
                                .number = number,
@@ -30,19 +43,19 @@ void ss_stage_report_failure(struct ss_stage *stage, uint64_t number)
     ss_stage_report_full(stage, &report);
 }
 
-bool ss_stage_is_well(struct ss_stage *stage, uint64_t number)
+bool ss_stage_is_well(struct ss_stage *stage, uint64_t number, int model)
 {
     if (!stage->device->health(stage->options.device))
         return true;
     if (!atomic_exchange(&stage->failure_reported, true))
-        ss_stage_report_failure(stage, number);
+        ss_stage_report_failure(stage, number, model);
     return false;
 }
 
 static void completed(void *argument)
 {
     struct completion *completion = argument;
-    if (ss_stage_is_well(completion->stage, completion->number))
+    if (ss_stage_is_well(completion->stage, completion->number, -1))
         ss_stage_report(completion->stage, SS_REPORT_DONE, completion->number, 0);
     atomic_store(&completion->used, false);
 }

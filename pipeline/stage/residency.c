@@ -170,14 +170,16 @@ void ss_stage_load_ended(void *user, uint64_t number, int count, enum ss_status 
                                .number = number,
                                .count = (uint32_t)count,
                                .at_ns = ss_now_ns()};
-    atomic_store(&find_load(stage, number)->used, false);
+    struct load *load = find_load(stage, number);
+    int model = load->model;
+    atomic_store(&load->used, false);
     if (!status || status == SS_CANCELLED)
         ss_stage_report_full(stage, &report);
-    else if (ss_stage_is_well(stage, number)) {
+    else if (ss_stage_is_well(stage, number, model)) {
         enum ss_status failed = ss_fail(status, "load %" PRIu64 " ended after %d chunks: %s",
                                         number, count, ss_status_name(status));
         (void)failed;
-        ss_stage_report_failure(stage, number);
+        ss_stage_report_failure(stage, number, model);
     }
 }
 

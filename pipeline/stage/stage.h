@@ -31,6 +31,7 @@
 
 /* One model on this rank. All borrowed while the stage lives. */
 struct ss_stage_model {
+    const char *name; /* for messages */
     const struct ss_shape *shape;
     const struct ss_image *image;
     void *base; /* the image in the arena, registered with the device */

@@ -48,22 +48,23 @@ enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entr
                              const struct ss_opening *openings, uint32_t opening_count)
 {
     uint64_t begin = ss_now_ns();
+    int model = -1; /* a device that has failed did so in earlier work */
     enum ss_status status = SS_OK;
     if (entry->number != stage->next_number)
         status = ss_fail(SS_INVALID, "entry %" PRIu64 " came where %" PRIu64 " was due",
                          entry->number, stage->next_number);
     if (!status)
         status = stage->device->health(stage->options.device);
-    if (!status)
+    if (!status) {
+        model = model_of(entry);
         status = take_kind(stage, entry, openings, opening_count);
+    }
     if (status) {
-        status = ss_status_context(status, "rank %d: entry %" PRIu64, stage->options.rank,
-                                   entry->number);
-        ss_stage_report_failure(stage, entry->number);
+        ss_stage_report_failure(stage, entry->number, model);
         return status;
     }
     stage->next_number++;
-    ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, ss_entry_kind_name(entry->kind),
-                  model_of(entry), entry->number, begin, ss_now_ns());
+    ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, ss_entry_kind_name(entry->kind), model,
+                  entry->number, begin, ss_now_ns());
     return SS_OK;
 }

@@ -89,8 +89,11 @@ static inline void bench_open_model(struct bench *bench, int index, const char *
     cr_assert_neq(base, MAP_FAILED);
     cr_assert_eq(ss_image_fill(image, checkpoint, base, 1, 0, 0), SS_OK, "%s", ss_status_message());
     ss_checkpoint_close(checkpoint);
-    bench->models[index] = (struct ss_stage_model){
-        .shape = shape, .image = image, .base = base, .context_max = BENCH_CONTEXT};
+    bench->models[index] = (struct ss_stage_model){.name = strrchr(folder, '/') + 1,
+                                                   .shape = shape,
+                                                   .image = image,
+                                                   .base = base,
+                                                   .context_max = BENCH_CONTEXT};
 }
 
 /* All but the device and the stage. */

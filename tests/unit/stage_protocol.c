@@ -1,5 +1,6 @@
 /* Entries that break the protocol: each is refused with a message that names what is wrong, and
  * reported as the rank's failure under the entry's number. */
+#include "engine/base/fault.h"
 #include "tests/unit/stage_bench.h"
 
 /* ENTRY is refused; what is said and what is reported hold RIGHT. */
@@ -11,7 +12,7 @@ static void refuse_with(struct bench *bench, struct ss_entry entry,
     *bench->failure = 0;
     cr_assert_eq(bench_try(bench, entry, openings, count), status, "%s: %s", right,
                  ss_status_message());
-    snprintf(prefix, sizeof prefix, "rank 0: entry %llu: ", (unsigned long long)bench->number + 1);
+    snprintf(prefix, sizeof prefix, "rank 0: entry %llu", (unsigned long long)bench->number + 1);
     cr_assert_eq(strncmp(ss_status_message(), prefix, strlen(prefix)), 0, "%s",
                  ss_status_message());
     cr_assert(strstr(ss_status_message(), right), "no %s in: %s", right, ss_status_message());
@@ -66,6 +67,20 @@ Test(stage_protocol, loads)
     bench_load(bench, LLAMA, 0);
     refuse_placement(bench, SS_ENTRY_LOAD, 0, (struct ss_placement){.chunk = 1, .page = 2000},
                      "load: chunk 1 of model 0 is held already");
+    bench_close(bench);
+}
+
+/* Of the model whose entry it was, whatever the call that failed knows. */
+Test(stage_protocol, a_call_of_the_device_that_fails)
+{
+    struct bench *bench = bench_open((struct bench_options){0});
+    struct ss_placement placements[16];
+    struct ss_entry entry = bench_place(bench, SS_ENTRY_DROP, OPT, 0, placements);
+    entry.copy_back = true;
+    bench_await(bench, SS_REPORT_LOAD_ENDED, bench_load(bench, OPT, 0));
+    ss_fault_arm(SS_FAULT_DEVICE, 1);
+    refuse_with(bench, entry, 0, 0, SS_IO, " of model opt-tiny: ");
+    ss_fault_arm(SS_FAULT_DEVICE, 0);
     bench_close(bench);
 }
 
