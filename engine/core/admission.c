@@ -1,6 +1,5 @@
 #include "engine/core/admission.h"
 
-#include "engine/core/block.h"
 #include "engine/core/ending.h"
 #include "engine/core/estimate.h"
 #include "engine/core/model.h"

@@ -2,6 +2,7 @@
 
 #include "engine/core/block.h"
 #include "engine/core/operation.h"
+#include "engine/core/placing.h"
 #include "engine/core/sequence.h"
 
 bool ss_aside_set(struct ss_controller *controller, uint32_t index)
@@ -40,7 +41,7 @@ bool ss_aside_restore(struct ss_controller *controller, uint32_t index)
     SS_ASSERT(sequence->state == SS_SEQUENCE_SPILLED && sequence->blocks == 0);
     if (!ss_operation_fits(controller, 1) ||
         !ss_outbox_fits(&controller->outbox, 1, ss_outbox_bytes(page_count, sizeof(uint32_t))) ||
-        !ss_blocks_take(controller, index, count))
+        !ss_placing_take_blocks(controller, index, count))
         return false;
     /* Compaction may have sent entries since room was asked for. */
     if (!ss_operation_fits(controller, 1) ||

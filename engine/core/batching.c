@@ -3,8 +3,10 @@
 #include "engine/base/assert.h"
 #include "engine/core/compose.h"
 #include "engine/core/flight.h"
-#include "engine/core/loading.h"
+#include "engine/core/head.h"
+#include "engine/core/link.h"
 #include "engine/core/model.h"
+#include "engine/core/policy_view.h"
 #include "engine/core/precedence.h"
 #include "engine/core/sequence.h"
 
@@ -13,7 +15,7 @@
 static bool could_compute_before(const struct ss_controller *controller,
                                  const struct ss_model *model, const struct ss_load *load)
 {
-    if (!ss_model_is_loaded(controller, model) || ss_model_head(controller, model) == SS_NONE ||
+    if (!ss_model_is_loaded(controller, model) || ss_head_of(controller, model) == SS_NONE ||
         (model->stuck && model->flights == 0))
         return false;
     return model->chunks_in[SS_CHUNK_LOADING] == 0 ||
@@ -67,8 +69,8 @@ static bool may_follow_load(struct ss_controller *controller, const struct ss_mo
         return false;
     struct ss_policy_context context = ss_policy_context_of(controller);
     const struct ss_load *load = &controller->loads[model->load];
-    struct ss_policy_follow follow = {.left_ns = ss_loading_busy_ns(controller, load->number),
-                                      .reported_ns = ss_loading_left_ns(controller, model),
+    struct ss_policy_follow follow = {.left_ns = ss_link_busy_ns(controller, load->number),
+                                      .reported_ns = ss_link_left_ns(controller, model),
                                       .lead_ns = lead_ns_of(controller, model),
                                       .stall_max_ns = controller->stall_max_ns,
                                       .waiting = model->queued + model->running};
@@ -88,7 +90,7 @@ static bool may_follow_load(struct ss_controller *controller, const struct ss_mo
 static bool is_servable(struct ss_controller *controller, const struct ss_model *model)
 {
     if (model->passed_round == controller->round || !ss_model_is_loaded(controller, model) ||
-        ss_model_head(controller, model) == SS_NONE)
+        ss_head_of(controller, model) == SS_NONE)
         return false;
     if (model->load == SS_NONE)
         return true;
@@ -132,8 +134,8 @@ static struct ready ready_of(const struct ss_controller *controller, const struc
     bool ahead = may_go_ahead(controller, model);
     struct ready ready = {.level = SS_LEVEL_NONE};
     uint64_t least = model->tried_round == controller->round ? model->tried_level + 1 : 0;
-    uint32_t queued = ss_model_first_queued(controller, model);
-    if (queued != SS_NONE && ss_sequence_may_open(controller, queued)) {
+    uint32_t queued = ss_head_queued(controller, model);
+    if (queued != SS_NONE && ss_head_may_open(controller, queued)) {
         uint64_t level = ss_level_of(ss_precedence_of(controller, queued));
         ready.level = level >= least ? level : SS_LEVEL_NONE;
     }
@@ -185,7 +187,7 @@ static struct choice choose(struct ss_controller *controller)
         if (ready.early && rank < early_rank)
             early_rank = rank;
         rank += ready.early ? RANK_EARLY : 0;
-        struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
+        struct ss_policy_model view = ss_policy_view_of(controller, (uint16_t)i);
         if (best.model != SS_NONE &&
             (rank != best_rank ? rank > best_rank
                                : !controller->policy->serves_before(&context, &view, &best_view)))
@@ -202,7 +204,7 @@ static struct choice choose(struct ss_controller *controller)
 /* The model keeps the stages busy beside another: one that still waits for its load does not. */
 static bool is_at_work(const struct ss_controller *controller, const struct ss_model *model)
 {
-    return ss_model_is_loaded(controller, model) && ss_model_head(controller, model) != SS_NONE &&
+    return ss_model_is_loaded(controller, model) && ss_head_of(controller, model) != SS_NONE &&
            (model->chunks_in[SS_CHUNK_LOADING] == 0 || model->flights > 0);
 }
 

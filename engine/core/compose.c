@@ -2,10 +2,13 @@
 
 #include "engine/core/aside.h"
 #include "engine/core/block.h"
+#include "engine/core/block_need.h"
 #include "engine/core/class_share.h"
 #include "engine/core/flight.h"
+#include "engine/core/head.h"
 #include "engine/core/model.h"
 #include "engine/core/overdue.h"
+#include "engine/core/placing.h"
 #include "engine/core/precedence.h"
 #include "engine/core/room.h"
 #include "engine/core/sequence.h"
@@ -81,7 +84,7 @@ static bool get_blocks(struct ss_controller *controller, struct batch *batch, ui
         claim.need[stage] = count * controller->models[batch->model].block_pages[stage];
     if (ss_room_make(controller, &claim) == SS_ROOM_FREE &&
         (!spilled || ss_aside_restore(controller, index)) &&
-        (new_blocks == 0 || ss_blocks_take(controller, index, new_blocks)))
+        (new_blocks == 0 || ss_placing_take_blocks(controller, index, new_blocks)))
         return true;
     batch->no_claims = true;
     return false;
@@ -163,11 +166,11 @@ static bool may_open(const struct ss_controller *controller, const struct batch 
                      uint32_t index)
 {
     const struct ss_model *model = &controller->models[batch->model];
-    if (index == SS_NONE || !ss_sequence_may_open(controller, index))
+    if (index == SS_NONE || !ss_head_may_open(controller, index))
         return false;
     if (model->running < ss_model_places(controller, model))
         return true;
-    if (ss_overdue_is(controller, &controller->sequences[index]) && batch->pushed > 0)
+    if (ss_precedence_is_overdue(controller, &controller->sequences[index]) && batch->pushed > 0)
         return false;
     uint64_t own = ss_precedence_of(controller, index);
     for (int class = 0; class < SS_CLASSES; class ++)
@@ -204,7 +207,7 @@ static uint32_t next_of(const struct ss_controller *controller, const struct bat
                                                              ss_precedence_of(controller, found)))
             found = at[class];
     }
-    uint32_t queued = ss_model_first_queued(controller, model);
+    uint32_t queued = ss_head_queued(controller, model);
     if (batch->no_opens || !may_open(controller, batch, queued))
         return found;
     return found == SS_NONE ||

@@ -1,7 +1,7 @@
 #include "engine/core/control.h"
 
-#include "engine/core/loading.h"
 #include "engine/core/model.h"
+#include "engine/core/weights.h"
 
 static void answer(struct ss_controller *controller, uint64_t handle, bool ok)
 {
@@ -71,7 +71,7 @@ static void advance_drop(struct ss_controller *controller, struct ss_control *co
     if (model->load != SS_NONE || model->chunks_in[SS_CHUNK_DROPPING] > 0)
         return;
     if (model->chunks_in[SS_CHUNK_RESIDENT] > 0 &&
-        (!ss_loading_drop(controller, control->model, 0) ||
+        (!ss_weights_drop(controller, control->model, 0) ||
          model->chunks_in[SS_CHUNK_DROPPING] > 0))
         return;
     finish(controller, control, true);

@@ -1,16 +1,16 @@
+#include "engine/base/clock.h"
 #include "engine/core/admission.h"
 #include "engine/core/batching.h"
 #include "engine/core/control.h"
 #include "engine/core/ending.h"
 #include "engine/core/flight.h"
 #include "engine/core/guess.h"
+#include "engine/core/head.h"
 #include "engine/core/loading.h"
 #include "engine/core/operation.h"
 #include "engine/core/overdue.h"
-#include "engine/core/sequence.h"
+#include "engine/core/settle.h"
 #include "engine/core/watch.h"
-
-#include "engine/base/clock.h"
 
 /* Computron's sleeps (arXiv 2306.13835, its published code): the engine's loop and the wait for
  * acknowledgements of loads. */
@@ -24,10 +24,10 @@ static void take_report(struct ss_controller *controller, const struct ss_report
         return;
     switch (report->kind) {
     case SS_REPORT_CHUNKS:
-        ss_loading_arrived(controller, report->number, rank, report->count, false);
+        ss_settle_report(controller, report->number, rank, report->count, false);
         return;
     case SS_REPORT_LOAD_ENDED:
-        ss_loading_arrived(controller, report->number, rank, report->count, true);
+        ss_settle_report(controller, report->number, rank, report->count, true);
         return;
     case SS_REPORT_TOKENS:
         if (rank == (uint32_t)((controller->pp - 1) * controller->tp))
@@ -59,7 +59,7 @@ static void take_event(struct ss_controller *controller, const struct ss_event *
             take_report(controller, event->report);
         return;
     case SS_EVENT_RANK_LOST:
-        ss_ending_lose(controller);
+        ss_watch_give_up(controller);
         return;
     case SS_EVENT_TIMER:
         return;
@@ -79,12 +79,12 @@ static void decide(struct ss_controller *controller)
     controller->wake_ns = UINT64_MAX;
     if (!controller->lost && !controller->stopped && ss_ending_close(controller)) {
         if (!controller->emulate.poll)
-            ss_loading_settle(controller);
+            ss_settle_loads(controller);
         ss_control_advance(controller);
         do {
             if (controller->lost)
                 break;
-            ss_sequence_name_next(controller);
+            ss_head_keep_slot(controller);
             ss_overdue_decide(controller);
             ss_loading_decide(controller);
         } while (ss_batching_decide(controller) && !controller->outbox.cut);
@@ -114,7 +114,7 @@ static void decide_by_tick(struct ss_controller *controller, bool news)
         controller->acknowledge_at_ns = 0;
         controller->decide_at_ns = now_ns;
         if (!controller->lost && !controller->stopped && ss_ending_close(controller))
-            ss_loading_settle(controller);
+            ss_settle_loads(controller);
         ss_operations_acknowledge(controller);
         if (controller->outbox.cut)
             controller->acknowledge_at_ns = now_ns;

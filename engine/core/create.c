@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "engine/base/memory.h"
-#include "engine/core/block.h"
+#include "engine/core/block_need.h"
 #include "engine/core/class_share.h"
 #include "engine/core/model.h"
 #include "engine/core/operation.h"
@@ -318,6 +318,17 @@ static enum ss_status make_outbox(struct ss_controller *controller,
     return ss_outbox_open(outcomes, bytes, &controller->outbox);
 }
 
+static const struct ss_policy *policy_of(enum ss_policy_kind kind)
+{
+    switch (kind) {
+    case SS_POLICY_LRU:
+        return &ss_policy_lru;
+    case SS_POLICY_SWAP_AWARE:
+        return &ss_policy_swap_aware;
+    }
+    return 0;
+}
+
 static enum ss_status make(struct ss_controller *controller,
                            const struct ss_controller_options *options)
 {
@@ -328,7 +339,7 @@ static enum ss_status make(struct ss_controller *controller,
     if (controller->limits.queue_max_per_model == 0)
         controller->limits.queue_max_per_model = controller->limits.requests_max;
     controller->emulate = options->emulate;
-    controller->policy = ss_policy_of(options->policy);
+    controller->policy = policy_of(options->policy);
     if (options->policy == SS_POLICY_SWAP_AWARE)
         controller->swap_aware = options->swap_aware;
     /* One copying drop of a model at a time; and a head would count as a model. */

@@ -1,6 +1,5 @@
 #include "engine/core/ending.h"
 
-#include "engine/core/control.h"
 #include "engine/core/sequence.h"
 
 #define SLOTS_PER_ENTRY 1024
@@ -45,17 +44,4 @@ bool ss_ending_close(struct ss_controller *controller)
         entry->slot_count = count;
     }
     return true;
-}
-
-void ss_ending_lose(struct ss_controller *controller)
-{
-    if (controller->lost)
-        return;
-    controller->lost = true;
-    for (uint32_t i = 0; i < controller->sequence_count; i++) {
-        uint8_t state = controller->sequences[i].state;
-        if (state != SS_SEQUENCE_FREE && state != SS_SEQUENCE_CLOSING)
-            ss_ending_end(controller, i, SS_END_RANK_LOST);
-    }
-    ss_control_refuse_all(controller);
 }

@@ -11,7 +11,4 @@ void ss_ending_end(struct ss_controller *controller, uint32_t index, enum ss_end
  * now: nothing else may be sent before it, as later entries use the closed slots' pages. */
 bool ss_ending_close(struct ss_controller *controller);
 
-/* A rank cannot go on: everything that was accepted is answered, and nothing more is sent. */
-void ss_ending_lose(struct ss_controller *controller);
-
 #endif

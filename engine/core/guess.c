@@ -3,14 +3,11 @@
 #include "engine/base/clock.h"
 #include "engine/core/model.h"
 #include "engine/core/overdue.h"
-#include "engine/core/placing.h"
+#include "engine/core/policy_view.h"
 #include "engine/core/room.h"
+#include "engine/core/trust.h"
+#include "engine/core/weights.h"
 
-/* What came of the latest guesses is remembered for about as many models' worth of them; at first
- * it is as if of so many so many had been right. */
-#define MEMORY      32.0
-#define FIRST_RIGHT 4.0
-#define FIRST_WRONG 1.0
 /* It moves such a part of a model, and is thought over before the next. */
 #define PARTS 8
 /* So many models at most are thought of, those with the latest requests first. */
@@ -19,27 +16,6 @@
 #define BACKOFF 8
 /* After such a silence nothing is expected, and the controller rests. */
 #define REST_NS (600 * SS_NS_PER_S)
-
-void ss_guess_judge(struct ss_controller *controller, const struct ss_model *model, uint64_t bytes,
-                    bool right)
-{
-    uint64_t whole = 0;
-    for (int state = 0; state < SS_CHUNK_STATES; state++)
-        whole += model->bytes_in[state];
-    double part = whole > 0 ? (double)bytes / (double)whole : 0, kept = MEMORY / (MEMORY + part);
-    controller->guesses_right = controller->guesses_right * kept + (right ? part : 0);
-    controller->guesses_wrong = controller->guesses_wrong * kept + (right ? 0 : part);
-}
-
-/* By how much what guesses promise must exceed what they evict: the share of the latest that was
- * right, squared. The best of many estimates is the one that errs most, so that where arrivals are
- * chance, guesses are likelier wrong than they look, and so are the prices of their victims. */
-static double trust(const struct ss_controller *controller)
-{
-    double right = FIRST_RIGHT + controller->guesses_right;
-    double share = right / (right + FIRST_WRONG + controller->guesses_wrong);
-    return share * share;
-}
 
 static bool may_guess(const struct ss_controller *controller)
 {
@@ -102,7 +78,7 @@ static struct guess best_guess(const struct ss_controller *controller,
         if (model->chunks_in[SS_CHUNK_ABSENT] == 0 || model->chunks_in[SS_CHUNK_DROPPING] > 0 ||
             model->load != SS_NONE || model->active || model->put_away)
             continue;
-        struct ss_policy_model view = ss_model_view_of(controller, (uint16_t)i);
+        struct ss_policy_model view = ss_policy_view_of(controller, (uint16_t)i);
         double share = share_of(controller, &view);
         double worth = controller->policy->guess_worth(context, &view, share);
         if (worth > best.worth)
@@ -141,19 +117,19 @@ static void order(struct ss_controller *controller, const struct ss_policy_conte
         double missing = model->pages_in[stage][SS_CHUNK_ABSENT];
         uint32_t wanted = (uint32_t)(guess->share * missing + 0.999);
         for (end[stage] = 0; end[stage] < model->chunk_count[stage]; end[stage]++)
-            if (ss_placing_absent_pages(model, stage, end[stage]) >= wanted)
+            if (ss_model_absent_pages(model, stage, end[stage]) >= wanted)
                 break;
-        claim.need[stage] = ss_placing_absent_pages(model, stage, end[stage]);
+        claim.need[stage] = ss_model_absent_pages(model, stage, end[stage]);
         double link_ns = claim.need[stage] * context->page_ns[stage];
         if (link_ns > claim.link_ns)
             claim.link_ns = link_ns;
     }
-    ss_room_make_cheaply(controller, &claim, guess->worth * trust(controller), pages);
+    ss_room_make_cheaply(controller, &claim, guess->worth * ss_trust_of(controller), pages);
     for (int stage = 0; stage < controller->pp; stage++)
         if (pages[stage] > claim.need[stage])
             pages[stage] = claim.need[stage];
     if (extend(controller, model, pages, end))
-        ss_placing_start_load(controller, (uint16_t)guess->model, end);
+        ss_weights_load(controller, (uint16_t)guess->model, end);
 }
 
 void ss_guess_decide(struct ss_controller *controller)

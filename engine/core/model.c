@@ -1,8 +1,6 @@
 #include "engine/core/model.h"
 
-#include "engine/core/guess.h"
-#include "engine/core/precedence.h"
-#include "engine/core/sequence.h"
+#include "engine/core/trust.h"
 
 static void list_resident(struct ss_controller *controller, uint16_t index)
 {
@@ -150,58 +148,9 @@ void ss_model_note_arrival(struct ss_controller *controller, uint16_t index)
     note_recent(controller, index);
     model->put_away = false;
     ss_arrivals_note(&model->arrivals, controller->first_arrival_ns, controller->now_ns);
-    ss_guess_judge(controller, model, model->guessed_bytes, true);
+    ss_trust_judge(controller, model, model->guessed_bytes, true);
     controller->guess_hit_bytes += model->guessed_bytes * (uint64_t)controller->tp;
     model->guessed_bytes = 0;
-}
-
-uint32_t ss_model_first_queued(const struct ss_controller *controller, const struct ss_model *model)
-{
-    return ss_precedence_first(controller, model->queue);
-}
-
-uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_model *model)
-{
-    uint32_t live = ss_precedence_first(controller, model->live);
-    uint32_t queued = ss_model_first_queued(controller, model);
-    if (queued != SS_NONE &&
-        (live == SS_NONE ||
-         ss_precedence_of(controller, queued) < ss_precedence_of(controller, live)) &&
-        ss_sequence_may_open(controller, queued))
-        return queued;
-    return live;
-}
-
-/* As ss_model_precedence(), of a model whose head is known. */
-static uint64_t precedence_by(const struct ss_controller *controller, const struct ss_model *model,
-                              uint32_t head)
-{
-    uint64_t first = head == SS_NONE ? SS_NO_ORDER : ss_precedence_of(controller, head);
-    uint64_t wanted = model->wanted_order;
-    if (wanted != SS_NO_ORDER)
-        wanted = ss_precedence_of_class(controller, SS_CLASS_NORMAL, wanted);
-    return first < wanted ? first : wanted;
-}
-
-uint64_t ss_model_precedence(const struct ss_controller *controller, const struct ss_model *model)
-{
-    return precedence_by(controller, model, ss_model_head(controller, model));
-}
-
-struct ss_policy_context ss_policy_context_of(const struct ss_controller *controller)
-{
-    struct ss_policy_context context = {
-        .on = controller->swap_aware, .now_ns = controller->now_ns, .stages = controller->pp};
-    for (int stage = 0; stage < controller->pp; stage++) {
-        double page_ns = controller->byte_ns[stage] * (double)controller->page_bytes;
-        context.page_ns[stage] = page_ns;
-        if (controller->pools[stage].pages * page_ns > context.horizon_ns)
-            context.horizon_ns = controller->pools[stage].pages * page_ns;
-    }
-    if (controller->arrivals > 0)
-        context.typical_gap_ns = (double)(controller->now_ns - controller->first_arrival_ns) *
-                                 controller->models_seen / (double)controller->arrivals;
-    return context;
 }
 
 bool ss_model_is_finishing(const struct ss_controller *controller, const struct ss_model *model)
@@ -215,53 +164,16 @@ bool ss_model_is_finishing(const struct ss_controller *controller, const struct 
     return true;
 }
 
-/* Weights of a request by its class. */
-static double weight_of(const struct ss_model *model)
-{
-    static const double weights[SS_CLASSES] = {
-        [SS_CLASS_REALTIME] = 4, [SS_CLASS_NORMAL] = 1, [SS_CLASS_BATCH] = 0.25};
-    double weight = 0;
-    for (int class = 0; class < SS_CLASSES; class ++)
-        weight += (model->queue[class].count + model->live[class].count) * weights[class];
-    return weight;
-}
-
-void ss_model_view(const struct ss_controller *controller, uint16_t index,
-                   struct ss_policy_model *view)
-{
-    const struct ss_model *model = &controller->models[index];
-    bool parted = !ss_model_is_loaded(controller, model) && model->load == SS_NONE;
-    uint32_t head = ss_model_head(controller, model);
-    /* Field by field, and of the stages only those there are: this is asked for every model that
-     * waits, and clearing it all would take as long again. */
-    view->model = index;
-    view->stuck = model->flights == 0 && (parted || model->stuck);
-    view->spare = false;
-    view->oldest_order = precedence_by(controller, model, head);
-    view->oldest_ns = head == SS_NONE ? controller->now_ns : controller->sequences[head].arrived_ns;
-    view->last_used_ns = model->last_used_ns;
-    view->last_turn = model->last_turn;
-    view->loaded_ns = model->loaded_ns;
-    view->load_ns = model->load_ns;
-    view->batches_of_stay = model->batches_of_stay;
-    for (int stage = 0; stage < controller->pp; stage++) {
-        view->missing_pages[stage] = model->pages_in[stage][SS_CHUNK_ABSENT];
-        view->resident_pages[stage] = model->pages_in[stage][SS_CHUNK_RESIDENT];
-    }
-    view->weight = weight_of(model);
-    view->hidden_ns = ss_step_cost_ns(&model->cost[0], 1, 0);
-    view->arrivals = &model->arrivals;
-    view->price = view->share = 0;
-}
-
-struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t index)
-{
-    struct ss_policy_model view;
-    ss_model_view(controller, index, &view);
-    return view;
-}
-
 double ss_model_answer_ns(const struct ss_model *model)
 {
     return model->completed > 0 ? (double)model->answers_ns / (double)model->completed : 0;
+}
+
+uint32_t ss_model_absent_pages(const struct ss_model *model, uint16_t stage, uint32_t end)
+{
+    uint32_t pages = 0;
+    for (uint32_t i = 0; i < end; i++)
+        if (model->chunks[stage][i].state == SS_CHUNK_ABSENT)
+            pages += model->chunks[stage][i].pages;
+    return pages;
 }

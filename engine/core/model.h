@@ -37,36 +37,11 @@ static inline bool ss_model_is_loaded(const struct ss_controller *controller,
            (model->load == SS_NONE || !controller->loads[model->load].cancelled);
 }
 
-/* The first of the model's sequences that have no slot; SS_NONE: there is none. */
-uint32_t ss_model_first_queued(const struct ss_controller *controller,
-                               const struct ss_model *model);
-
-/* The sequence of the model that goes first, among those with a slot and the first in the queue if
- * it may have one; SS_NONE where nothing could run. */
-uint32_t ss_model_head(const struct ss_controller *controller, const struct ss_model *model);
-
-/* The precedence of its head or of what wants it loaded, whichever goes first. */
-uint64_t ss_model_precedence(const struct ss_controller *controller, const struct ss_model *model);
-
-struct ss_policy_context ss_policy_context_of(const struct ss_controller *controller);
-
-/* What the policy answers to a question that it may leave out. */
-static inline bool ss_policy_says(const struct ss_controller *controller,
-                                  bool (*question)(const struct ss_policy_context *))
-{
-    if (!question)
-        return false;
-    struct ss_policy_context context = ss_policy_context_of(controller);
-    return question(&context);
-}
-
 /* Everything that its requests still need has been sent to the ranks. */
 bool ss_model_is_finishing(const struct ss_controller *controller, const struct ss_model *model);
 
-struct ss_policy_model ss_model_view_of(const struct ss_controller *controller, uint16_t model);
-/* The same, written in place: a third faster where all that wait are looked at. */
-void ss_model_view(const struct ss_controller *controller, uint16_t index,
-                   struct ss_policy_model *view);
+/* Pages of the absent chunks of a stage before END. */
+uint32_t ss_model_absent_pages(const struct ss_model *model, uint16_t stage, uint32_t end);
 
 /* What its answers took on average, from their first steps on; 0: none is complete. */
 double ss_model_answer_ns(const struct ss_model *model);

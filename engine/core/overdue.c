@@ -1,18 +1,11 @@
 #include "engine/core/overdue.h"
 
-#include "engine/core/model.h"
+#include "engine/core/head.h"
 #include "engine/core/precedence.h"
 
 static uint64_t later(uint64_t at_ns, uint64_t by_ns)
 {
     return at_ns < UINT64_MAX - by_ns ? at_ns + by_ns : UINT64_MAX;
-}
-
-uint64_t ss_overdue_age_ns(const struct ss_controller *controller, enum ss_class class)
-{
-    const struct ss_controller_limits *limits = &controller->limits;
-    bool longer = class == SS_CLASS_BATCH && limits->overdue_batch_ns > limits->overdue_ns;
-    return longer ? limits->overdue_batch_ns : limits->overdue_ns;
 }
 
 /* When the model is, was or will be overdue, if nothing of it is served; UINT64_MAX: never. What
@@ -21,7 +14,7 @@ static uint64_t overdue_at(const struct ss_controller *controller, const struct 
 {
     uint64_t at_ns = UINT64_MAX;
     for (int class = 0; class < SS_CLASSES; class ++) {
-        uint64_t age_ns = ss_overdue_age_ns(controller, (enum ss_class) class), class_ns;
+        uint64_t age_ns = ss_precedence_age_ns(controller, (enum ss_class) class), class_ns;
         uint32_t oldest = model->queue[class].first;
         if (oldest != SS_NONE) {
             class_ns = later(controller->sequences[oldest].arrived_ns, age_ns);
@@ -60,7 +53,7 @@ static uint64_t turn_ends_at(const struct ss_controller *controller, const struc
 
 static bool is_over(const struct ss_controller *controller, const struct ss_model *model)
 {
-    if (ss_model_head(controller, model) == SS_NONE)
+    if (ss_head_of(controller, model) == SS_NONE)
         return true; /* no work, or no slot for it: others go on until there is one */
     if (!controller->turn_has_progressed)
         return false;
@@ -99,7 +92,7 @@ void ss_overdue_decide(struct ss_controller *controller)
     uint64_t next_ns = ss_deadlines_first(&controller->line, &index);
     while (controller->turn_model == SS_NONE && next_ns <= controller->now_ns) {
         struct ss_model *model = &controller->models[index];
-        if (ss_model_head(controller, model) != SS_NONE)
+        if (ss_head_of(controller, model) != SS_NONE)
             begin(controller, index);
         else if (model->turn_ended_ns == controller->now_ns)
             break; /* none in line has a slot */
@@ -142,13 +135,6 @@ void ss_overdue_served(struct ss_controller *controller, uint16_t index, bool ge
         controller->turn_has_progressed |= gets_on;
     }
     ss_overdue_note(controller, index);
-}
-
-bool ss_overdue_is(const struct ss_controller *controller, const struct ss_sequence *sequence)
-{
-    return controller->limits.overdue_ns > 0 && sequence->state == SS_SEQUENCE_QUEUED &&
-           controller->now_ns - sequence->arrived_ns >=
-               ss_overdue_age_ns(controller, (enum ss_class)sequence->class);
 }
 
 bool ss_overdue_waits(const struct ss_controller *controller)

@@ -15,9 +15,6 @@
 
 #include "engine/core/state.h"
 
-/* How long a request of the class waits until it is overdue, where there are turns. */
-uint64_t ss_overdue_age_ns(const struct ss_controller *controller, enum ss_class class);
-
 /* Puts the model in its place in line, after its requests changed or a batch of it was sent. */
 void ss_overdue_note(struct ss_controller *controller, uint16_t model);
 
@@ -29,9 +26,6 @@ void ss_overdue_served(struct ss_controller *controller, uint16_t model, bool ge
 
 /* A batch of the model is over. */
 void ss_overdue_step_over(struct ss_controller *controller, uint16_t model);
-
-/* The request waits for its first step, and has waited too long. */
-bool ss_overdue_is(const struct ss_controller *controller, const struct ss_sequence *sequence);
 
 /* Some model is overdue and has not its turn. */
 bool ss_overdue_waits(const struct ss_controller *controller);

@@ -1,15 +1,20 @@
-/* Where chunks go that are loaded, and the entry that brings them. */
+/* Which free pages chunks and KV blocks get. Where free pages are scattered, ranges are moved to
+ * join them. */
 #ifndef SS_CORE_PLACING_H
 #define SS_CORE_PLACING_H
 
 #include "engine/core/state.h"
 
-/* Orders the model's absent chunks that lie before END of each stage; null: all of them, and
- * somebody waits for them. With END it is a guess, in the low lane. False where they find no place
- * in the free pages, or no entry can be sent now. */
-bool ss_placing_start_load(struct ss_controller *controller, uint16_t model, const uint32_t *end);
+/* Places for the model's absent chunks before END of each stage, as fixed ranges. False, with
+ * nothing taken, where they do not fit, or ranges cannot be moved now. */
+bool ss_placing_take_chunks(struct ss_controller *controller, uint16_t model, const uint32_t *end);
 
-/* Pages of the absent chunks of a stage before END. */
-uint32_t ss_placing_absent_pages(const struct ss_model *model, uint16_t stage, uint32_t end);
+/* Gives them back, as long as the chunks are absent. */
+void ss_placing_release_chunks(struct ss_controller *controller, uint16_t model,
+                               const uint32_t *end);
+
+/* Takes COUNT blocks more on every stage, behind those that sequence INDEX has, as fixed ranges.
+ * False, with nothing taken, where that cannot be now. The sequence has its slot's number. */
+bool ss_placing_take_blocks(struct ss_controller *controller, uint32_t index, uint32_t count);
 
 #endif

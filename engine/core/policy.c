@@ -1,16 +1,5 @@
 #include "engine/core/policy.h"
 
-const struct ss_policy *ss_policy_of(enum ss_policy_kind kind)
-{
-    switch (kind) {
-    case SS_POLICY_LRU:
-        return &ss_policy_lru;
-    case SS_POLICY_SWAP_AWARE:
-        return &ss_policy_swap_aware;
-    }
-    return 0;
-}
-
 double ss_policy_span_ns(const struct ss_policy_context *context, const uint32_t *pages)
 {
     double longest = 0;

@@ -1,5 +1,5 @@
 /* What a policy decides, as small pure functions over what it may know. A new policy is a file with
- * one table, and a line in enum ss_policy_kind and ss_policy_of(). */
+ * one table, named here, and a line in enum ss_policy_kind and in create.c. */
 #ifndef SS_CORE_POLICY_H
 #define SS_CORE_POLICY_H
 
@@ -114,8 +114,6 @@ struct ss_policy {
 
 extern const struct ss_policy ss_policy_lru;
 extern const struct ss_policy ss_policy_swap_aware;
-
-const struct ss_policy *ss_policy_of(enum ss_policy_kind kind);
 
 /* How long the links are busy with so many pages of each stage: the slowest stage. */
 double ss_policy_span_ns(const struct ss_policy_context *context, const uint32_t *pages);

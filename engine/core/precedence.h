@@ -29,6 +29,14 @@ static inline uint64_t ss_precedence_of_class(const struct ss_controller *contro
     return ss_precedence_at(controller->class_levels[class], order);
 }
 
+/* How long a request of the class waits for its first step until it is overdue, where there are
+ * turns (overdue.h). */
+uint64_t ss_precedence_age_ns(const struct ss_controller *controller, enum ss_class class);
+
+/* The request waits for its first step, and has waited too long. */
+bool ss_precedence_is_overdue(const struct ss_controller *controller,
+                              const struct ss_sequence *sequence);
+
 uint64_t ss_precedence_of(const struct ss_controller *controller, uint32_t sequence);
 
 /* The first of the heads of a model's LISTS, one for each class; SS_NONE: all are empty. In a list

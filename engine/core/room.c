@@ -1,14 +1,13 @@
 #include "engine/core/room.h"
 
 #include "engine/core/aside.h"
-#include "engine/core/block.h"
-#include "engine/core/loading.h"
+#include "engine/core/block_need.h"
+#include "engine/core/head.h"
+#include "engine/core/link.h"
 #include "engine/core/model.h"
-#include "engine/core/operation.h"
+#include "engine/core/policy_view.h"
 #include "engine/core/precedence.h"
-
-/* A move entry stays a small message. */
-#define MOVES_PER_ENTRY 256
+#include "engine/core/weights.h"
 
 /* A load leaves to the models at work the KV cache that their sequences have and will need, however
  * old its request: as weights, the pages would serve fewer. Turns end its wait (overdue.h): a claim
@@ -39,7 +38,7 @@ static uint32_t blocks_to_come(const struct ss_controller *controller, const str
 static uint32_t blocks_reserved(const struct ss_controller *controller,
                                 const struct ss_claim *claim, const struct ss_model *model)
 {
-    uint32_t head = ss_model_head(controller, model);
+    uint32_t head = ss_head_of(controller, model);
     if (head == SS_NONE || !ss_model_is_loaded(controller, model))
         return 0;
     if (claim->order == SS_NO_ORDER)
@@ -86,11 +85,10 @@ static struct ss_policy_claim lack_of(const struct ss_controller *controller,
                                       const struct ss_policy_context *context,
                                       const struct ss_claim *claim)
 {
-    struct ss_policy_claim lack = {.order = claim->order,
-                                   .link_ns =
-                                       claim->link_ns + ss_loading_busy_ns(controller, UINT64_MAX)};
+    struct ss_policy_claim lack = {
+        .order = claim->order, .link_ns = claim->link_ns + ss_link_busy_ns(controller, UINT64_MAX)};
     if (claim->for_load) {
-        struct ss_policy_model claimant = ss_model_view_of(controller, claim->model);
+        struct ss_policy_model claimant = ss_policy_view_of(controller, claim->model);
         lack.link_ns += ss_policy_missing_ns(context, &claimant);
         if (yields(controller, claim)) {
             lack.weight = claimant.weight;
@@ -121,7 +119,7 @@ static bool may_drop(const struct ss_controller *controller,
         return false;
     if (index == controller->turn_model)
         return false;
-    *view = ss_model_view_of(controller, (uint16_t)index);
+    *view = ss_policy_view_of(controller, (uint16_t)index);
     view->spare =
         (!ss_model_is_loaded(controller, model) || ss_model_is_finishing(controller, model)) &&
         controller->policy->leaves_early && controller->policy->leaves_early(context);
@@ -240,7 +238,7 @@ static bool drop(struct ss_controller *controller, const struct ss_claim *claim,
                  const struct ss_policy_model *victim)
 {
     if (victim->share >= 1)
-        return ss_loading_drop(controller, victim->model, 0);
+        return ss_weights_drop(controller, victim->model, 0);
     uint32_t pages[SS_STAGES_MAX];
     struct ss_policy_context context = ss_policy_context_of(controller);
     struct ss_policy_claim lack = lack_of(controller, &context, claim);
@@ -249,7 +247,7 @@ static bool drop(struct ss_controller *controller, const struct ss_claim *claim,
         if (pages[stage] > lack.short_of[stage])
             pages[stage] = lack.short_of[stage];
     }
-    return ss_loading_drop(controller, victim->model, pages);
+    return ss_weights_drop(controller, victim->model, pages);
 }
 
 /* The last of all sequences whose blocks may be taken. */
@@ -350,59 +348,9 @@ bool ss_room_count_models(struct ss_controller *controller, const struct ss_clai
     while (in >= controller->emulate.models_max) {
         struct ss_policy_model view;
         uint32_t victim = best_model(controller, &claim, true, &view);
-        if (victim == SS_NONE || !ss_loading_drop(controller, (uint16_t)victim, 0))
+        if (victim == SS_NONE || !ss_weights_drop(controller, (uint16_t)victim, 0))
             return false;
         in--;
-    }
-    return true;
-}
-
-static void name_move(const struct ss_controller *controller, uint16_t stage,
-                      const struct ss_page_range *range, uint32_t from, uint32_t to,
-                      struct ss_page_move *move)
-{
-    *move = (struct ss_page_move){.stage = stage,
-                                  .slot = SS_NO_SLOT,
-                                  .index = (uint16_t)range->index,
-                                  .from = from,
-                                  .to = to,
-                                  .pages = range->pages};
-    if (range->use == SS_PAGE_CHUNK) {
-        move->model = range->holder;
-        controller->models[range->holder].chunks[stage][range->index].page = to;
-        return;
-    }
-    move->slot = range->holder;
-    move->model = controller->sequences[controller->slot_owner[range->holder]].model;
-    *ss_block_page(controller, range->holder, stage, range->index) = to;
-}
-
-bool ss_room_compact(struct ss_controller *controller, uint16_t stage, uint32_t need)
-{
-    struct ss_pool *pool = &controller->pools[stage];
-    struct ss_pool_slide slide;
-    if (!ss_pool_plan_slide(pool, need, &slide))
-        return false;
-    uint32_t entries = (slide.moves + MOVES_PER_ENTRY - 1) / MOVES_PER_ENTRY;
-    size_t bytes = ss_outbox_bytes(slide.moves, sizeof(struct ss_page_move)) + 8 * (size_t)entries;
-    if (!ss_operation_fits(controller, entries) ||
-        !ss_outbox_fits(&controller->outbox, entries, bytes))
-        return false;
-    uint32_t at = slide.from, to = slide.from;
-    while (entries-- > 0) {
-        struct ss_page_move *moves = ss_outbox_array(
-            &controller->outbox, MOVES_PER_ENTRY < slide.moves ? MOVES_PER_ENTRY : slide.moves,
-            sizeof *moves);
-        struct ss_entry *entry = ss_outbox_send(&controller->outbox, SS_ENTRY_MOVE);
-        entry->moves = moves;
-        while (entry->move_count < MOVES_PER_ENTRY && ss_pool_slide_next(pool, &at, slide.to, to)) {
-            const struct ss_page_range *range = &pool->ranges[to];
-            name_move(controller, stage, range, at, to, &moves[entry->move_count++]);
-            to += range->pages;
-            at++;
-        }
-        slide.moves -= entry->move_count;
-        ss_operation_start(controller, entry->number, SS_OPERATION_MOVE, 0);
     }
     return true;
 }

@@ -39,8 +39,4 @@ void ss_room_make_cheaply(struct ss_controller *controller, const struct ss_clai
  * where that cannot be now. */
 bool ss_room_count_models(struct ss_controller *controller, const struct ss_claim *claim);
 
-/* Moves ranges of a stage's pool so that NEED free pages are contiguous, with move entries. False
- * where that cannot be now. */
-bool ss_room_compact(struct ss_controller *controller, uint16_t stage, uint32_t need);
-
 #endif

@@ -1,9 +1,9 @@
 #include "engine/core/sequence.h"
 
 #include "engine/core/block.h"
+#include "engine/core/head.h"
 #include "engine/core/model.h"
 #include "engine/core/overdue.h"
-#include "engine/core/precedence.h"
 
 bool ss_sequence_may_become(enum ss_sequence_state from, enum ss_sequence_state to)
 {
@@ -122,39 +122,6 @@ void ss_sequence_close(struct ss_controller *controller, uint32_t index)
     free_place(controller, index);
 }
 
-void ss_sequence_name_next(struct ss_controller *controller)
-{
-    const uint64_t behind = UINT64_C(1) << (SS_LEVEL_SHIFT - 1);
-    uint64_t first = UINT64_MAX;
-    controller->slot_next = SS_NONE;
-    if (controller->free_slot_count != 1)
-        return;
-    for (uint32_t i = controller->first_active; i != SS_NONE;
-         i = controller->models[i].active_next) {
-        const struct ss_model *model = &controller->models[i];
-        if (model->queued == 0)
-            continue;
-        uint32_t index = ss_model_first_queued(controller, model);
-        uint64_t order = ss_precedence_of(controller, index);
-        if (model->running > 0) {
-            uint64_t level = ss_level_of(order);
-            /* Its turn makes it no more urgent than others that are overdue. */
-            level = level < SS_LEVEL_OVERDUE ? SS_LEVEL_OVERDUE : level;
-            order = ss_precedence_at(level, controller->sequences[index].order) + behind;
-        }
-        if (order >= first)
-            continue;
-        first = order;
-        controller->slot_next = index;
-    }
-}
-
-bool ss_sequence_may_open(const struct ss_controller *controller, uint32_t index)
-{
-    return controller->free_slot_count > 1 ||
-           (controller->free_slot_count == 1 && controller->slot_next == index);
-}
-
 void ss_sequence_open(struct ss_controller *controller, uint32_t index)
 {
     struct ss_sequence *sequence = &controller->sequences[index];
@@ -170,5 +137,5 @@ void ss_sequence_open(struct ss_controller *controller, uint32_t index)
     controller->free_slot_count--;
     controller->slot_owner[sequence->slot] = index;
     ss_sequence_set(controller, index, SS_SEQUENCE_RUNNING);
-    ss_sequence_name_next(controller);
+    ss_head_keep_slot(controller);
 }

@@ -21,16 +21,6 @@ void ss_sequence_retire(struct ss_controller *controller, uint32_t index);
 /* A CLOSING sequence whose pages nobody uses any more: gives back blocks, spill area and slot. */
 void ss_sequence_close(struct ss_controller *controller, uint32_t index);
 
-/* Names the one that the last free slot is kept for, where there is one left: the first of all that
- * wait, but within a level (precedence.h; turns count as overdue) those of models that have no slot
- * before others. So no model can hold all slots, and resident ones cannot starve one that is still
- * to be loaded. To be called before decisions. O(models that have requests) where one slot is free,
- * else O(1). */
-void ss_sequence_name_next(struct ss_controller *controller);
-
-/* A queued sequence, the first of its model, may take a slot: two are free, or it was named. */
-bool ss_sequence_may_open(const struct ss_controller *controller, uint32_t index);
-
 /* The first of its model's queue and class becomes RUNNING, in the slot that is next to be given
  * out, which it has named already (the KV blocks that it was given bear its number). */
 void ss_sequence_open(struct ss_controller *controller, uint32_t index);

@@ -1,15 +1,14 @@
-/* What ranks say of loads, taken together: a chunk counts when all tensor-parallel ranks hold it.
- */
-#include "engine/base/clock.h"
-#include "engine/core/loading.h"
+#include "engine/core/settle.h"
+
+#include "engine/core/link.h"
 #include "engine/core/model.h"
 #include "engine/core/watch.h"
 
-void ss_loading_arrived(struct ss_controller *controller, uint64_t number, uint32_t rank,
-                        uint32_t count, bool ended)
+void ss_settle_report(struct ss_controller *controller, uint64_t number, uint32_t rank,
+                      uint32_t count, bool ended)
 {
-    for (struct ss_load *load = ss_loading_next(controller, 0); load;
-         load = ss_loading_next(controller, load)) {
+    for (struct ss_load *load = ss_link_next_load(controller, 0); load;
+         load = ss_link_next_load(controller, load)) {
         if (load->number != number)
             continue;
         const struct ss_load_part *part = &load->parts[rank / (uint32_t)controller->tp];
@@ -22,22 +21,6 @@ void ss_loading_arrived(struct ss_controller *controller, uint64_t number, uint3
         load->changed = true;
         return;
     }
-}
-
-/* The time of a byte, over about a model's size of what came last: small chunks, which take long
- * for their size, count for their time and bytes. The first chunk of a load may have waited for
- * another load. */
-static void learn_rate(struct ss_controller *controller, const struct ss_load *load, uint16_t stage,
-                       double bytes, double took_ns)
-{
-    if (bytes <= 0 || took_ns <= 0 || (load->parts[stage].ready == 0 && controller->loads_now > 1))
-        return;
-    double memory = (double)controller->models[load->model].largest_bytes + 1;
-    double kept = memory / (memory + bytes);
-    struct ss_link_seen *seen = &controller->seen[stage];
-    seen->bytes = seen->bytes * kept + bytes;
-    seen->ns = seen->ns * kept + took_ns;
-    controller->byte_ns[stage] = seen->ns / seen->bytes;
 }
 
 /* The chunks that became whole on all ranks of the stage; also how fast they came. */
@@ -58,7 +41,7 @@ static void raise_ready(struct ss_controller *controller, struct ss_load *load, 
         controller->guess_bytes += bytes * (uint64_t)controller->tp;
     }
     uint64_t took_ns = controller->now_ns - part->ready_ns;
-    learn_rate(controller, load, stage, (double)bytes, (double)took_ns);
+    ss_link_learn(controller, load, stage, (double)bytes, (double)took_ns);
     part->bytes_left -= bytes;
     part->ready = ready;
     part->ready_ns = controller->now_ns;
@@ -111,25 +94,6 @@ static void drop_rest(struct ss_controller *controller, struct ss_load *load, ui
     }
 }
 
-/* The rate of its largest part, what it waited for included. */
-static void note_slowest(struct ss_controller *controller, const struct ss_load *load,
-                         uint64_t took_ns)
-{
-    uint64_t largest = 0;
-    for (int stage = 0; stage < controller->pp; stage++) {
-        const struct ss_load_part *part = &load->parts[stage];
-        uint64_t bytes = 0;
-        for (uint32_t i = 0; i < part->count; i++)
-            bytes += controller->models[load->model].chunks[stage][part->chunks[i]].bytes;
-        largest = bytes > largest ? bytes : largest;
-    }
-    uint64_t rate = (uint64_t)((double)largest * (double)SS_NS_PER_S / (double)(took_ns + 1));
-    if (rate > 0 && (controller->bytes_per_s_min == 0 || rate < controller->bytes_per_s_min))
-        controller->bytes_per_s_min = rate;
-    if (rate > controller->bytes_per_s_max)
-        controller->bytes_per_s_max = rate;
-}
-
 /* False where no entry can be sent now: it stays changed. */
 static bool settle(struct ss_controller *controller, struct ss_load *load)
 {
@@ -165,16 +129,16 @@ static bool settle(struct ss_controller *controller, struct ss_load *load)
         model->load_ns = controller->now_ns - load->sent_ns;
     }
     if (!load->cancelled && !load->guess)
-        note_slowest(controller, load, model->load_ns);
+        ss_link_note_load(controller, load, model->load_ns);
     load->number = 0;
     controller->loads_now--;
     return true;
 }
 
-void ss_loading_settle(struct ss_controller *controller)
+void ss_settle_loads(struct ss_controller *controller)
 {
-    for (struct ss_load *load = ss_loading_next(controller, 0); load;
-         load = ss_loading_next(controller, load))
+    for (struct ss_load *load = ss_link_next_load(controller, 0); load;
+         load = ss_link_next_load(controller, load))
         if (load->changed && !settle(controller, load))
             return;
 }

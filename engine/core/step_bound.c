@@ -1,6 +1,6 @@
 #include "engine/core/step_bound.h"
 
-#include "engine/core/loading.h"
+#include "engine/core/link.h"
 
 uint64_t ss_step_bound_ns(const struct ss_controller *controller, const struct ss_model *model,
                           const struct ss_step_load *load)
@@ -20,7 +20,7 @@ static uint64_t longest_ns(const struct ss_controller *controller, const struct 
     uint64_t most = controller->limits.step_time_max_ns;
     if (most == 0 || model->load == SS_NONE || model->chunks_in[SS_CHUNK_LOADING] == 0)
         return most;
-    double left = ss_loading_busy_ns(controller, controller->loads[model->load].number);
+    double left = ss_link_busy_ns(controller, controller->loads[model->load].number);
     return left > (double)most ? (uint64_t)left : most;
 }
 

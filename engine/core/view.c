@@ -1,4 +1,5 @@
-#include "engine/core/model.h"
+/* What can be seen of the controller from outside. */
+#include "engine/core/state.h"
 
 void ss_controller_view(const struct ss_controller *controller, struct ss_controller_view *out)
 {

@@ -1,10 +1,8 @@
 /* The bound on a request's wait: README.md has the formula, in these names. */
 #include "engine/base/clock.h"
-#include "engine/core/block.h"
+#include "engine/core/block_need.h"
 #include "engine/core/class_share.h"
-#include "engine/core/flight.h"
-#include "engine/core/model.h"
-#include "engine/core/overdue.h"
+#include "engine/core/precedence.h"
 #include "engine/core/step_bound.h"
 
 struct terms {
@@ -109,7 +107,7 @@ static double slots_ns(const struct terms *terms, double round_ns)
             tokens = controller->models[i].context_max;
     double steps = 2.0 * controller->limits.slots_max * (tokens + 1);
     return (controller->slotless_count + 1.0) * steps *
-           (round_ns + (double)ss_overdue_age_ns(controller, SS_CLASS_BATCH));
+           (round_ns + (double)ss_precedence_age_ns(controller, SS_CLASS_BATCH));
 }
 
 /* A step of the model's turn begins one request at least, once there is room for its slice. */
@@ -149,7 +147,7 @@ uint64_t ss_controller_wait_bound_ns(const struct ss_controller *controller,
     double own_ns = quantum + prefill_ns(&terms, model) + loads_ns(&terms) +
                     2 * load_ns(&terms, model) + overhead_ns(&terms);
     /* Who comes later is overdue later, unless its class's age is shorter. */
-    uint64_t age_ns = ss_overdue_age_ns(controller, class);
+    uint64_t age_ns = ss_precedence_age_ns(controller, class);
     double bound_ns = (double)age_ns +
                       turns_ns(&terms, model, age_ns == controller->limits.overdue_ns) + own_ns +
                       before * first_ns;

@@ -1,14 +1,28 @@
 #include "engine/core/watch.h"
 
+#include "engine/core/control.h"
 #include "engine/core/ending.h"
 #include "engine/core/operation.h"
+
+void ss_watch_give_up(struct ss_controller *controller)
+{
+    if (controller->lost)
+        return;
+    controller->lost = true;
+    for (uint32_t i = 0; i < controller->sequence_count; i++) {
+        uint8_t state = controller->sequences[i].state;
+        if (state != SS_SEQUENCE_FREE && state != SS_SEQUENCE_CLOSING)
+            ss_ending_end(controller, i, SS_END_RANK_LOST);
+    }
+    ss_control_refuse_all(controller);
+}
 
 void ss_watch_lose(struct ss_controller *controller, enum ss_loss loss, uint32_t rank,
                    uint64_t number)
 {
     if (controller->lost)
         return;
-    ss_ending_lose(controller);
+    ss_watch_give_up(controller);
     ss_outbox_outcome(&controller->outbox, (struct ss_outcome){.kind = SS_ACTION_LOST,
                                                                .request = number,
                                                                .rank = (uint16_t)rank,

@@ -17,6 +17,9 @@ bool ss_watch_look(struct ss_controller *controller);
  * lasted too long, or UINT64_MAX. */
 uint64_t ss_watch_due_ns(struct ss_controller *controller);
 
+/* A rank cannot go on: everything that was accepted is answered, and nothing more is sent. */
+void ss_watch_give_up(struct ss_controller *controller);
+
 /* Gives the group up and says why: RANK, and the number of the entry or report that shows it. */
 void ss_watch_lose(struct ss_controller *controller, enum ss_loss loss, uint32_t rank,
                    uint64_t number);

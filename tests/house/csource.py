@@ -33,6 +33,15 @@ def includes(text):
             yield number, match.group(2), match.group(1) == "<"
 
 
+DEFINITION = re.compile(
+    r"^(?!static\b|extern\b)[A-Za-z][\w *]*?\b(\w+)(?:\([^;{}]*\)\s*\{|\s*=)", re.MULTILINE)
+
+
+def definitions(code):
+    """The names of other files' use that CODE (comments and directives gone) defines."""
+    return DEFINITION.findall(code)
+
+
 def functions(code):
     """(first line, lines) of each body at the top level of CODE (comments and directives gone).
 

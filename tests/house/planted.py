@@ -41,6 +41,17 @@ def include(path, target):
     return c(path, f"#include {target}\n")
 
 
+def ordered(*rows):
+    return {"swap/README.md": "# Swap\n\n## Order of reading\n\n| what | files |\n|---|---|\n"
+                              + "".join(f"| a | {row} |\n" for row in rows) + "\n## Rest\n`a`\n"}
+
+
+def late(text):
+    """A second file of swap/, and TEXT for load.c."""
+    return c("swap/late.c", '#include "swap/late.h"\nint late(void)\n{\n}\n', **{
+        "swap/late.h": HEADER.format(guard="LATE", body="int late(void);\n"), "swap/load.c": text})
+
+
 LONG_BODY = "int h(int x)\n{\n" + "    x++;\n" * 69 + "}\n"
 OTHERS = HEADER.format(guard="OTHER", body="")
 
@@ -61,6 +72,16 @@ VIOLATIONS = [
     ("who_includes_whom", "engine/core/a.c", 1,
      include("engine/core/a.c", '"engine/serve/serve.h"')),
     ("who_includes_whom", "swap/a.c", 1, include("swap/a.c", '"load.h"')),
+    ("order_of_reading", "swap/load.c", 1,
+     {**ordered("`load`", "`late`"), **late('#include "swap/late.h"\n')}),
+    ("order_of_reading", "swap/load.c", 3,
+     {**ordered("`load`", "`late`"), **late("\n/* late */\nint x = late();\n")}),
+    ("order_of_reading", "swap/load.h", 5,
+     {**ordered("`load.h`", "`late`", "`load.c`"), **late(""),
+      "swap/load.h": HEADER.format(guard="LOAD", body="").replace("engine/base/status",
+                                                                  "swap/late")}),
+    ("order_of_reading", "swap/late.c", 1, {**ordered("`load` `late.h`"), **late("")}),
+    ("order_of_reading", "swap/README.md", 1, ordered("`load`", "`late`")),
     ("who_knows_cuda", "swap/a.c", 1, include("swap/a.c", "<cuda_runtime.h>")),
     ("who_knows_cuda", "engine/serve/a.c", 1, include("engine/serve/a.c", "<nccl.h>")),
     ("who_knows_cuda", "swap/a.c", 1, include("swap/a.c", '"swap/device/cuda/cuda.h"')),

@@ -35,6 +35,7 @@ MAY_INCLUDE = {
     "tests": ("engine", "swap", "pipeline", "rpc", "tests"),
     "experiments": ("engine", "swap", "pipeline", "rpc", "experiments"),
 }
+READING_ORDER = "\n## Order of reading\n"
 CUDA_HEADER = re.compile(r"^(cuda|cublas|nccl|nvml|nvtx|nvToolsExt|cooperative_groups|cub/|curand)")
 CUDA_FOLDERS = ("swap/device/cuda/", "pipeline/ops/cuda/", "pipeline/comm/nccl/", "tests/gpu/",
                 "experiments/stepbench/reading.cu")
@@ -85,6 +86,48 @@ def who_includes_whom(tree):
                     yield path, line, f'"{target}" does not start at the repository root'
             elif not any(target.startswith(prefix + "/") for prefix in MAY_INCLUDE[mine]):
                 yield path, line, f'{mine} must not include "{target}"'
+
+
+def places(tree, readme):
+    """{file: place} by the table under README's heading, lowest first; 'a' names a.h and a.c."""
+    folder = os.path.dirname(readme)
+    table = tree.text(readme).split(READING_ORDER)[1].split("\n#")[0]
+    rows = [line.split("|")[2] for line in table.splitlines() if line.startswith("|")]
+    names = re.findall(r"`([\w.]+)`", " ".join(rows))
+    found = {}
+    for place, name in enumerate(names):
+        for file in (name,) if "." in name else (name + ".h", name + ".c"):
+            path = os.path.join(folder, file)
+            if path in tree.paths and path not in found:
+                found[path] = place
+    return found, [name for place, name in enumerate(names) if place not in found.values()]
+
+
+def order_of_reading(tree):
+    """A README may give the order in which the files of its folder are read, lowest first. None of
+    them then includes, calls or names what a later one has."""
+    for readme in tree.paths:
+        if os.path.basename(readme) != "README.md" or READING_ORDER not in tree.text(readme):
+            continue
+        folder = os.path.dirname(readme)
+        order, missing = places(tree, readme)
+        files = [path for path in tree.paths if is_c(path) and os.path.dirname(path) == folder]
+        for name in missing:
+            yield readme, 1, f"there is no file {name}, or another has its name"
+        code = {path: csource.without_comments(tree.text(path)) for path in files}
+        owners = {name: path for path in files if path.endswith(".c")
+                  for name in csource.definitions(csource.without_directives(code[path]))}
+        for path in files:
+            if path not in order:
+                yield path, 1, f"not in the order of reading in {readme}"
+                continue
+            for line, target, _ in csource.includes(tree.text(path)):
+                if order.get(target, 0) > order[path]:
+                    yield path, line, f'"{target}" comes later in the order of reading'
+            for line, text in enumerate(code[path].splitlines() if path.endswith(".c") else (), 1):
+                for name in re.findall(r"\w+", text):
+                    if order.get(owners.get(name, path), 0) > order[path]:
+                        yield path, line, f"{name} is in {owners[name]}, later in the order"
 
 
 def who_knows_cuda(tree):
@@ -211,5 +254,5 @@ def built(tree):
             yield path, 1, "named by no CMake file"
 
 
-RULES = (who_includes_whom, who_knows_cuda, who_knows_mpi, file_length, function_length,
+RULES = (who_includes_whom, order_of_reading, who_knows_cuda, who_knows_mpi, file_length, function_length,
          banned_calls, file_names, headers, white_space, sizes_and_leftovers, top_level, built)

@@ -7,6 +7,8 @@
  *   - its KV is in the pool or still to be computed, and the pages that its next step needs are
  *     free beside what all that goes before it still claims. */
 #include "engine/core/block.h"
+#include "engine/core/block_need.h"
+#include "engine/core/head.h"
 #include "engine/core/model.h"
 #include "engine/core/precedence.h"
 #include "engine/core/sequence.h"
@@ -38,7 +40,7 @@ static void add_claims(uint64_t order, uint64_t pages[SS_STAGES_MAX])
 {
     for (uint32_t i = 0; i < controller->model_count; i++) {
         const struct ss_model *model = &controller->models[i];
-        uint32_t queued = ss_model_first_queued(controller, model);
+        uint32_t queued = ss_head_queued(controller, model);
         if (!ss_model_is_loaded(controller, model))
             continue;
         if (queued != SS_NONE && ss_precedence_of(controller, queued) < order)
@@ -83,7 +85,7 @@ static bool can_step(const struct ss_model *model, uint32_t index)
 /* It may be opened: its model has a place, or it goes before one that is open. */
 static bool has_place(const struct ss_model *model, uint32_t queued)
 {
-    if (!ss_sequence_may_open(controller, queued))
+    if (!ss_head_may_open(controller, queued))
         return false;
     if (model->running < ss_model_places(controller, model))
         return true;
@@ -102,7 +104,7 @@ uint64_t run_could_step(enum ss_class last)
         const struct ss_model *model = &controller->models[i];
         if (model->queued + model->running == 0 || !is_there(model))
             continue;
-        uint32_t queued = ss_model_first_queued(controller, model);
+        uint32_t queued = ss_head_queued(controller, model);
         if (queued != SS_NONE && controller->sequences[queued].class <= (uint8_t)last &&
             has_place(model, queued) && has_room(model, queued))
             return controller->sequences[queued].handle;

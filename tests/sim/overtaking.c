@@ -6,7 +6,7 @@
  * drop or a forgotten sequence (whose pages the realtime request did not find) in the same
  * decision.
  */
-#include "engine/core/overdue.h"
+#include "engine/core/state.h"
 #include "tests/sim/run_internal.h"
 
 static bool is_excused(const struct ss_controller *controller)

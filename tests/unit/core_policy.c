@@ -68,9 +68,3 @@ Test(core_policy, lru_sends_behind_a_load_what_stalls_nobody_for_long)
     follow.reported_ns = 10;
     cr_assert_eq(ss_policy_lru.follows_after(&context, &follow), 0);
 }
-
-Test(core_policy, lru_is_found_by_its_kind)
-{
-    cr_assert_eq(ss_policy_of(SS_POLICY_LRU), &ss_policy_lru);
-    cr_assert_str_eq(ss_policy_lru.name, "lru");
-}

@@ -1,6 +1,6 @@
 /* The rules of swap_aware: its prices alone, and a controller that follows them, driven by hand. */
-#include "engine/core/guess.h"
 #include "engine/core/state.h"
+#include "engine/core/trust.h"
 #include "tests/unit/controller_bench.h"
 
 TestSuite(core_swap_aware, .init = setup, .fini = teardown);
@@ -362,7 +362,7 @@ static uint64_t guessed_at_random(int seconds, bool right)
     use((struct ss_swap_aware){.price = true, .partial = true, .prefetch = true});
     for (int i = 0; i < 10 * seconds; i++) {
         for (int j = 0; j < 100; j++)
-            ss_guess_judge(controller, &controller->models[0], 800, right);
+            ss_trust_judge(controller, &controller->models[0], 800, right);
         random = random * 1664525 + 1013904223;
         if (random >> 28 < 3) {
             arrive(100 + (uint64_t)i, (uint16_t)(random >> 20) % MODELS, 2, 1);
