@@ -52,14 +52,12 @@ void ss_sim_compute_batch(struct ss_sim_group *group, struct ss_sim_stage *stage
     }
     ss_sim_audit_batch_take(group, stage, work);
     enqueue(stage, work);
-    ss_sim_compute_advance(group, stage);
 }
 
 void ss_sim_compute_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
                          struct ss_sim_entry *entry)
 {
     enqueue(stage, make(group, entry, 0, 0));
-    ss_sim_compute_advance(group, stage);
 }
 
 static bool may_start(struct ss_sim_group *group, const struct ss_sim_stage *stage,
@@ -127,12 +125,6 @@ static void pop(struct ss_sim_group *group, struct ss_sim_stage *stage)
     stage->first = work->next;
     if (!stage->first)
         stage->last = 0;
-    for (int tp = 0; tp < group->tp; tp++) {
-        struct ss_sim_rank *rank = ss_sim_rank_of(group, stage->index, tp);
-        ss_sim_report_done(group, rank, stage->computed);
-        ss_sim_load_advance(group, rank);
-        ss_sim_copies_advance(group, rank);
-    }
     ss_sim_audit_batch_free(group, work);
     ss_sim_entry_leave(group, work->entry);
     ss_sim_store_give(&group->store, work, work->bytes);
@@ -181,7 +173,7 @@ static void hand_on(struct ss_sim_group *group, struct ss_sim_stage *stage,
                                     .number = taken->entry.number});
 }
 
-static void batch_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
+static void end_batch(struct ss_sim_group *group, struct ss_sim_stage *stage)
 {
     struct ss_sim_compute *work = stage->first;
     ss_sim_audit_batch_blocks(group, stage, work, true);
@@ -189,7 +181,6 @@ static void batch_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
     if ((int)stage->index + 1 == group->pp)
         report_tokens(group, stage, work);
     hand_on(group, stage, work->entry);
-    pop(group, stage);
 }
 
 static bool is_move(const struct ss_sim_compute *work)
@@ -203,20 +194,16 @@ static void start_move(struct ss_sim_group *group, struct ss_sim_stage *stage)
     uint64_t pages = 0;
     for (uint32_t i = 0; i < entry->move_count; i++)
         pages += entry->moves[i].stage == stage->index ? entry->moves[i].pages : 0;
+    stage->first->started = true;
     run(group, stage, pages * group->options.costs.move_page_ns);
 }
 
-void ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *stage)
+/* Computes what is there of the batch; true: it is over. */
+static bool advance_batch(struct ss_sim_group *group, struct ss_sim_stage *stage)
 {
     struct ss_sim_compute *work = stage->first;
-    if (!work || work->running || group->failure[0])
-        return;
-    if (is_move(work)) {
-        start_move(group, stage);
-        return;
-    }
     if (!work->started && !may_start(group, stage, work))
-        return;
+        return false;
     if (!work->started)
         ss_sim_audit_batch_blocks(group, stage, work, false);
     work->started = true;
@@ -225,11 +212,26 @@ void ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *sta
         for (uint32_t chunk = work->from; chunk < work->end; chunk++)
             ss_sim_audit_batch_chunk(group, stage, work, chunk);
         run(group, stage, chunks_ns(group, stage, work));
-    } else if (work->from ==
-               ss_sim_model(group, work->entry->entry.model)->chunk_count[stage->index]) {
-        batch_over(group, stage);
-        ss_sim_compute_advance(group, stage);
     }
+    uint16_t model = work->entry->entry.model;
+    return work->from == ss_sim_model(group, model)->chunk_count[stage->index];
+}
+
+bool ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *stage)
+{
+    struct ss_sim_compute *work = stage->first;
+    if (!work || work->running || group->failure[0])
+        return false;
+    if (!is_move(work)) {
+        if (!advance_batch(group, stage))
+            return false;
+        end_batch(group, stage);
+    } else if (!work->started) {
+        start_move(group, stage);
+        return false;
+    }
+    pop(group, stage);
+    return true;
 }
 
 void ss_sim_compute_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
@@ -237,12 +239,8 @@ void ss_sim_compute_over(struct ss_sim_group *group, struct ss_sim_stage *stage)
     struct ss_sim_compute *work = stage->first;
     count_time(group, stage);
     work->running = false;
-    if (is_move(work)) {
+    if (is_move(work))
         ss_sim_audit_moved(group, stage, &work->entry->entry);
-        pop(group, stage);
-    } else {
-        for (; work->from < work->end; work->from++)
-            ss_sim_audit_batch_chunk(group, stage, work, work->from);
-    }
-    ss_sim_compute_advance(group, stage);
+    for (; work->from < work->end; work->from++)
+        ss_sim_audit_batch_chunk(group, stage, work, work->from);
 }

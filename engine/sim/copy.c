@@ -85,5 +85,4 @@ void ss_sim_copied_in(struct ss_sim_group *group, struct ss_sim_rank *rank)
     rank->restores = copy->next;
     rank->restored = copy->entry->entry.number;
     end(group, rank, copy);
-    ss_sim_compute_advance(group, &group->stages[rank->stage]);
 }

@@ -1,4 +1,4 @@
-/* What the controller sent, on its way through the stages. */
+/* What the controller sent, kept until all stages are through with it. */
 #include <string.h>
 
 #include "engine/sim/internal.h"
@@ -73,18 +73,6 @@ void ss_sim_entry_send(struct ss_sim_group *group, const struct ss_entry *entry)
     look_at_batch(group, copy);
     ss_sim_at(group, group->now_ns + group->options.costs.entry_ns,
               (struct ss_sim_event){.kind = SS_SIM_ENTRY_AT_STAGE, .subject = copy});
-}
-
-void ss_sim_entry_arrive(struct ss_sim_group *group, uint32_t stage, struct ss_sim_entry *entry)
-{
-    bool last = (int)stage + 1 == group->pp;
-    if (!last)
-        ss_sim_at(
-            group, group->now_ns + group->options.costs.entry_ns,
-            (struct ss_sim_event){.kind = SS_SIM_ENTRY_AT_STAGE, .a = stage + 1, .subject = entry});
-    ss_sim_intake(group, &group->stages[stage], entry);
-    if (last)
-        ss_sim_entry_leave(group, entry);
 }
 
 struct ss_sim_entry *ss_sim_entry_use(struct ss_sim_entry *entry)

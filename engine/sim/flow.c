@@ -40,10 +40,12 @@ void ss_sim_flow_start(struct ss_sim_group *group, struct ss_sim_rank *rank,
     flow->latency_ns_per_byte = (double)latency_ns / (double)flow->bytes;
     flow->ns_per_byte = 0;
     flow->since_ns = group->now_ns;
-    if (flow->shares)
-        schedule(group, rank, kind);
-    else
-        group->flows_changed = true;
+    if (!flow->shares) {
+        group->flows_changed++;
+        return;
+    }
+    group->flows_changed--; /* one ended here in the same moment */
+    schedule(group, rank, kind);
 }
 
 void ss_sim_flow_cut(struct ss_sim_group *group, struct ss_sim_rank *rank,
@@ -62,24 +64,17 @@ void ss_sim_flow_cut(struct ss_sim_group *group, struct ss_sim_rank *rank,
         schedule(group, rank, kind);
 }
 
-void ss_sim_flow_over(struct ss_sim_group *group, const struct ss_sim_event *event)
+uint64_t ss_sim_flow_over(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                          enum ss_sim_flow_kind kind, uint64_t serial)
 {
-    struct ss_sim_rank *rank = &group->ranks[ss_sim_flow_rank(event)];
-    enum ss_sim_flow_kind kind = (enum ss_sim_flow_kind)(event->a >> 16);
     struct ss_sim_flow *flow = &rank->flows[kind];
-    if (!flow->active || event->number != flow->serial)
-        return;
+    if (!flow->active || serial != flow->serial)
+        return 0;
     if (kind == SS_SIM_FLOW_LOAD)
         ss_sim_count_time(group, rank);
     flow->active = false;
-    if (kind == SS_SIM_FLOW_LOAD)
-        ss_sim_load_moved(group, rank, flow->bytes);
-    else if (kind == SS_SIM_FLOW_UNLOAD)
-        ss_sim_copied_out(group, rank);
-    else
-        ss_sim_copied_in(group, rank);
-    if (!flow->active)
-        group->flows_changed = true;
+    group->flows_changed++;
+    return flow->bytes;
 }
 
 /* Of what is short, where a copy to the device has 1. */
@@ -141,7 +136,7 @@ void ss_sim_flow_share(struct ss_sim_group *group)
 {
     const struct ss_sim_costs *costs = &group->options.costs;
     uint32_t count = 0, places = group->rank_count * SS_SIM_FLOWS;
-    group->flows_changed = false;
+    group->flows_changed = 0;
     for (uint32_t i = 0; i < places; i++) {
         struct ss_sim_rank *rank = &group->ranks[i / SS_SIM_FLOWS];
         enum ss_sim_flow_kind kind = (enum ss_sim_flow_kind)(i % SS_SIM_FLOWS);

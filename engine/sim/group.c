@@ -1,40 +1,14 @@
-#include <stdarg.h>
-#include <stdio.h>
-
+/* The controller's driver: events in, actions out, its timer; and what becomes of each event. */
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
-#include "engine/base/random.h"
 #include "engine/sim/internal.h"
 
-#define ACTIONS_MAX 64
+#define ACTIONS_MAX  64
+#define TOGETHER_MAX 16 /* SS_ACTIONS_MIN: as many as every step takes */
 
 /* A timer far ahead is looked at again so soon: most are replaced before they are due, and their
  * events would fill the queue. */
 #define TIMER_LOOK_NS (100 * SS_NS_PER_MS)
-
-void ss_sim_fail(struct ss_sim_group *group, const char *format, ...)
-{
-    if (group->failure[0])
-        return;
-    int used = snprintf(group->failure, sizeof group->failure,
-                        "at %llu ns: ", (unsigned long long)group->now_ns);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(group->failure + used, sizeof group->failure - (size_t)used, format, arguments);
-    va_end(arguments);
-}
-
-uint64_t ss_sim_random(struct ss_sim_group *group)
-{
-    return ss_random_u64(group->options.seed, group->random_index++);
-}
-
-void ss_sim_at(struct ss_sim_group *group, uint64_t at_ns, struct ss_sim_event event)
-{
-    event.at_ns = at_ns;
-    event.group = group->options.index;
-    ss_sim_queue_add(group->queue, event);
-}
 
 static void look_at_timer(struct ss_sim_group *group)
 {
@@ -95,6 +69,35 @@ static void take_timer(struct ss_sim_group *group)
     look_at_timer(group);
 }
 
+static bool goes_with(const struct ss_sim_event *next, const struct ss_sim_event *event)
+{
+    return next && next->at_ns == event->at_ns && next->kind == SS_SIM_REPORT &&
+           next->group == event->group;
+}
+
+/* Hands the event's report to the controller, and with it those that come at the same time. */
+static void take_reports(struct ss_sim_group *group, const struct ss_sim_event *event)
+{
+    const struct ss_sim_options *options = &group->options;
+    struct ss_report *reports[TOGETHER_MAX] = {event->subject};
+    struct ss_event given[TOGETHER_MAX];
+    struct ss_sim_event next;
+    uint32_t count = 1;
+    while (count < TOGETHER_MAX && goes_with(ss_sim_queue_first(group->queue), event) &&
+           ss_sim_queue_take(group->queue, &next)) {
+        group->events++;
+        if (!options->lets || options->lets(options->user, &next))
+            reports[count++] = next.subject;
+        else
+            ss_sim_report_free(group, next.subject);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        given[i] = (struct ss_event){.kind = SS_EVENT_REPORT, .report = reports[i]};
+    ss_sim_group_feed(group, event->at_ns, given, count);
+    for (uint32_t i = 0; i < count; i++)
+        ss_sim_report_free(group, reports[i]);
+}
+
 void ss_sim_group_happen(struct ss_sim_group *group, const struct ss_sim_event *event)
 {
     struct ss_sim_stage *stage = &group->stages[0];
@@ -102,25 +105,26 @@ void ss_sim_group_happen(struct ss_sim_group *group, const struct ss_sim_event *
     group->events++;
     switch ((enum ss_sim_kind)event->kind) {
     case SS_SIM_ENTRY_AT_STAGE:
-        ss_sim_entry_arrive(group, event->a, event->subject);
+        ss_sim_intake(group, &group->stages[event->a], event->subject);
         break;
     case SS_SIM_FLOW_OVER:
-        ss_sim_flow_over(group, event);
+        ss_sim_stage_moved(group, &group->ranks[ss_sim_flow_rank(event)], ss_sim_flow_kind(event),
+                           event->number);
         break;
     case SS_SIM_COMPUTED:
-        ss_sim_compute_over(group, &group->stages[event->a]);
+        ss_sim_stage_computed(group, &group->stages[event->a]);
         break;
     case SS_SIM_INPUT_AT_STAGE:
         stage = &group->stages[event->a];
         stage->input = event->number;
-        ss_sim_compute_advance(group, stage);
+        ss_sim_stage_advance(group, stage);
         break;
     case SS_SIM_TOKENS_AT_FIRST:
         stage->tokens = event->number;
-        ss_sim_compute_advance(group, stage);
+        ss_sim_stage_advance(group, stage);
         break;
     case SS_SIM_REPORT:
-        ss_sim_report_deliver(group, event);
+        take_reports(group, event);
         break;
     case SS_SIM_TIMER:
         take_timer(group);
@@ -128,7 +132,7 @@ void ss_sim_group_happen(struct ss_sim_group *group, const struct ss_sim_event *
     case SS_SIM_KINDS:
         SS_ASSERT(false);
     }
-    if (group->flows_changed)
+    if (group->flows_changed > 0)
         ss_sim_flow_share(group);
 }
 
@@ -195,7 +199,6 @@ enum ss_status ss_sim_group_create(const struct ss_sim_options *options, struct 
     uint32_t flows = SS_SIM_FLOWS * group->rank_count;
     group->ranks = ss_sim_store_keep(store, group->rank_count, sizeof *group->ranks);
     group->stages = ss_sim_store_keep(store, (size_t)group->pp, sizeof *group->stages);
-    group->flows = ss_sim_store_keep(store, flows, sizeof(struct ss_sim_flow *));
     group->flow_limits = ss_sim_store_keep(store, flows, sizeof *group->flow_limits);
     group->flow_weights = ss_sim_store_keep(store, flows, sizeof *group->flow_weights);
     for (int i = 0; i < group->pp; i++)

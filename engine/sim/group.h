@@ -22,14 +22,7 @@
 #include "engine/core/controller.h"
 #include "engine/sim/costs.h"
 #include "engine/sim/queue.h"
-
-/* What a request will generate: tokens are a function of (request, index). */
-struct ss_sim_request {
-    uint64_t handle;
-    uint32_t prompt, tokens_max;
-    uint32_t eos_after; /* tokens; 0: never */
-    bool stops;         /* at eos_after, by a stop id instead */
-};
+#include "engine/sim/request.h"
 
 enum ss_sim_kind {
     SS_SIM_ENTRY_AT_STAGE,
@@ -113,8 +106,5 @@ struct ss_sim_rank_times {
 };
 void ss_sim_group_times(const struct ss_sim_group *group, uint32_t rank,
                         struct ss_sim_rank_times *out);
-
-/* The token that a request generates as its INDEX-th (from 0). */
-int32_t ss_sim_token(uint64_t handle, uint32_t index);
 
 #endif

@@ -1,5 +1,5 @@
-/* A stage takes an entry: it is checked against what the ranks hold in the order of entries, and
- * becomes work for compute, links and copy streams. */
+/* A stage takes an entry, and sends it on to the next: it is checked against what the ranks hold in
+ * the order of entries, and becomes work for compute, links and copy streams. */
 #include "engine/sim/internal.h"
 
 typedef unsigned long long number;
@@ -110,6 +110,7 @@ static void take_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
         *place = move->to;
     }
     ss_sim_compute_move(group, stage, taken);
+    ss_sim_stage_advance(group, stage);
 }
 
 static void open_slot(struct ss_sim_group *group, struct ss_sim_slot *slot,
@@ -188,8 +189,10 @@ static void take_batch(struct ss_sim_group *group, struct ss_sim_stage *stage,
                     (number)entry->number, entry->model, residency->held,
                     model->chunk_count[stage->index]);
     residency->last_use = entry->number;
-    if (!group->failure[0])
-        ss_sim_compute_batch(group, stage, taken);
+    if (group->failure[0])
+        return;
+    ss_sim_compute_batch(group, stage, taken);
+    ss_sim_stage_advance(group, stage);
 }
 
 /* Bytes of a slot's first COUNT blocks on a rank. */
@@ -254,8 +257,7 @@ static void take_close(struct ss_sim_group *group, struct ss_sim_stage *stage,
     }
 }
 
-void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                   struct ss_sim_entry *taken)
+static void take(struct ss_sim_group *group, struct ss_sim_stage *stage, struct ss_sim_entry *taken)
 {
     const struct ss_entry *entry = &taken->entry;
     SS_ASSERT(entry->number == stage->next_number);
@@ -294,4 +296,17 @@ void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
     case SS_ENTRY_KINDS:
         return;
     }
+}
+
+void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
+                   struct ss_sim_entry *taken)
+{
+    bool last = (int)stage->index + 1 == group->pp;
+    if (!last)
+        ss_sim_at(group, group->now_ns + group->options.costs.entry_ns,
+                  (struct ss_sim_event){
+                      .kind = SS_SIM_ENTRY_AT_STAGE, .a = stage->index + 1, .subject = taken});
+    take(group, stage, taken);
+    if (last)
+        ss_sim_entry_leave(group, taken);
 }

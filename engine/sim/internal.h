@@ -1,4 +1,5 @@
-/* The inside of a simulated group. */
+/* The inside of a simulated group. Its files are declared from the ground up: none calls one that
+ * stands below it here. */
 #ifndef SS_SIM_INTERNAL_H
 #define SS_SIM_INTERNAL_H
 
@@ -142,9 +143,8 @@ struct ss_sim_group {
     struct ss_report_token *tokens; /* room for a batch's */
     struct ss_sim_rank *ranks;
     struct ss_sim_stage *stages;
-    bool flows_changed;
-    struct ss_sim_flow **flows; /* room for those that are active */
-    double *flow_limits, *flow_weights;
+    uint32_t flows_changed;             /* began or ended since the rates were shared out */
+    double *flow_limits, *flow_weights; /* room for those of all flows */
     uint64_t last_number;
     uint64_t loaded_bytes, copied_back_bytes, decisions, events;
     uint64_t entry_counts[SS_ENTRY_KINDS];
@@ -152,25 +152,55 @@ struct ss_sim_group {
     char failure[512];
 };
 
+static inline const struct ss_controller_model *ss_sim_model(const struct ss_sim_group *group,
+                                                             uint32_t model)
+{
+    return &group->options.controller.models[model];
+}
+
+static inline uint32_t ss_sim_block_pages(const struct ss_sim_group *group, uint32_t stage,
+                                          uint32_t model)
+{
+    return ss_sim_model(group, model)->kv_block_pages[stage];
+}
+
+static inline struct ss_sim_rank *ss_sim_rank_of(struct ss_sim_group *group, uint32_t stage, int tp)
+{
+    return &group->ranks[(int)stage * group->tp + tp];
+}
+
+static inline uint64_t ss_sim_random(struct ss_sim_group *group)
+{
+    return ss_random_u64(group->options.seed, group->random_index++);
+}
+
+static inline void ss_sim_at(struct ss_sim_group *group, uint64_t at_ns, struct ss_sim_event event)
+{
+    event.at_ns = at_ns;
+    event.group = group->options.index;
+    ss_sim_queue_add(group->queue, event);
+}
+
+/* Of a SS_SIM_FLOW_OVER. */
+static inline enum ss_sim_flow_kind ss_sim_flow_kind(const struct ss_sim_event *event)
+{
+    return (enum ss_sim_flow_kind)(event->a >> 16);
+}
+
+/* failure.c: the first is kept, with its time. */
 void ss_sim_fail(struct ss_sim_group *group, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-uint64_t ss_sim_random(struct ss_sim_group *group);
+/* entry.c: what the controller sent, kept until all stages are through with it. */
+void ss_sim_entry_send(struct ss_sim_group *group, const struct ss_entry *entry);
+struct ss_sim_entry *ss_sim_entry_use(struct ss_sim_entry *entry);
+void ss_sim_entry_leave(struct ss_sim_group *group, struct ss_sim_entry *entry);
 
-void ss_sim_at(struct ss_sim_group *group, uint64_t at_ns, struct ss_sim_event event);
-
-/* report.c */
+/* report.c: on their way to the controller, as the subject of an event. */
 void ss_sim_report(struct ss_sim_group *group, struct ss_sim_rank *rank,
                    const struct ss_report *report);
 void ss_sim_report_done(struct ss_sim_group *group, struct ss_sim_rank *rank, uint64_t number);
-/* Hands the event's report to the controller, and with it those that come at the same time. */
-void ss_sim_report_deliver(struct ss_sim_group *group, const struct ss_sim_event *event);
-
-/* entry.c: what the controller sent, kept until all stages are through with it. */
-void ss_sim_entry_send(struct ss_sim_group *group, const struct ss_entry *entry);
-void ss_sim_entry_arrive(struct ss_sim_group *group, uint32_t stage, struct ss_sim_entry *entry);
-struct ss_sim_entry *ss_sim_entry_use(struct ss_sim_entry *entry);
-void ss_sim_entry_leave(struct ss_sim_group *group, struct ss_sim_entry *entry);
+void ss_sim_report_free(struct ss_sim_group *group, struct ss_report *report);
 
 /* give_up.c: pages between two users. */
 void ss_sim_give_up(struct ss_sim_stage *stage, uint32_t page, uint32_t pages, uint64_t by);
@@ -179,18 +209,6 @@ uint64_t ss_sim_free_value(const struct ss_sim_stage *stage, uint32_t page, uint
 /* Forgets what the stage has computed. */
 void ss_sim_give_up_computed(struct ss_sim_stage *stage);
 
-/* intake.c: a stage takes an entry. */
-void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                   struct ss_sim_entry *entry);
-
-/* compute.c */
-void ss_sim_compute_batch(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                          struct ss_sim_entry *entry);
-void ss_sim_compute_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
-                         struct ss_sim_entry *entry);
-void ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *stage);
-void ss_sim_compute_over(struct ss_sim_group *group, struct ss_sim_stage *stage);
-
 /* flow.c: what moves, and how fast. */
 /* LATENCY_NS in all, spread over the bytes. */
 void ss_sim_flow_start(struct ss_sim_group *group, struct ss_sim_rank *rank,
@@ -198,8 +216,10 @@ void ss_sim_flow_start(struct ss_sim_group *group, struct ss_sim_rank *rank,
 /* The flow ends after BYTES of it, or of what it has moved if that is more. */
 void ss_sim_flow_cut(struct ss_sim_group *group, struct ss_sim_rank *rank,
                      enum ss_sim_flow_kind kind, uint64_t piece_bytes);
-void ss_sim_flow_over(struct ss_sim_group *group, const struct ss_sim_event *event);
-/* Shares out the bandwidths, if what moves has changed. */
+/* The bytes that the flow has moved; 0: its event SERIAL is void. */
+uint64_t ss_sim_flow_over(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                          enum ss_sim_flow_kind kind, uint64_t serial);
+/* Shares out the bandwidths, as what moves has changed. */
 void ss_sim_flow_share(struct ss_sim_group *group);
 /* Counts the rank's time, before what it does changes. */
 void ss_sim_count_time(struct ss_sim_group *group, struct ss_sim_rank *rank);
@@ -224,21 +244,26 @@ void ss_sim_copies_advance(struct ss_sim_group *group, struct ss_sim_rank *rank)
 void ss_sim_copied_out(struct ss_sim_group *group, struct ss_sim_rank *rank);
 void ss_sim_copied_in(struct ss_sim_group *group, struct ss_sim_rank *rank);
 
-static inline const struct ss_controller_model *ss_sim_model(const struct ss_sim_group *group,
-                                                             uint32_t model)
-{
-    return &group->options.controller.models[model];
-}
+/* compute.c: a stage's compute stream. The first two put work at its end. */
+void ss_sim_compute_batch(struct ss_sim_group *group, struct ss_sim_stage *stage,
+                          struct ss_sim_entry *entry);
+void ss_sim_compute_move(struct ss_sim_group *group, struct ss_sim_stage *stage,
+                         struct ss_sim_entry *entry);
+/* Computes what can be; true: the entry COMPUTED is over, and what comes next is to be asked for.
+ */
+bool ss_sim_compute_advance(struct ss_sim_group *group, struct ss_sim_stage *stage);
+void ss_sim_compute_over(struct ss_sim_group *group, struct ss_sim_stage *stage);
 
-static inline uint32_t ss_sim_block_pages(const struct ss_sim_group *group, uint32_t stage,
-                                          uint32_t model)
-{
-    return ss_sim_model(group, model)->kv_block_pages[stage];
-}
+/* stage.c: what one stream has done lets others go on. */
+void ss_sim_stage_advance(struct ss_sim_group *group, struct ss_sim_stage *stage);
+/* Some chunks of a batch are computed, or a move. */
+void ss_sim_stage_computed(struct ss_sim_group *group, struct ss_sim_stage *stage);
+/* A rank's flow is over, by its event SERIAL. */
+void ss_sim_stage_moved(struct ss_sim_group *group, struct ss_sim_rank *rank,
+                        enum ss_sim_flow_kind kind, uint64_t serial);
 
-static inline struct ss_sim_rank *ss_sim_rank_of(struct ss_sim_group *group, uint32_t stage, int tp)
-{
-    return &group->ranks[(int)stage * group->tp + tp];
-}
+/* intake.c: a stage takes an entry. */
+void ss_sim_intake(struct ss_sim_group *group, struct ss_sim_stage *stage,
+                   struct ss_sim_entry *entry);
 
 #endif

@@ -186,5 +186,4 @@ void ss_sim_load_moved(struct ss_sim_group *group, struct ss_sim_rank *rank, uin
     if (load->cancelled || load->done == load->count)
         end_load(group, rank, load);
     ss_sim_load_advance(group, rank);
-    ss_sim_compute_advance(group, &group->stages[rank->stage]);
 }

@@ -3,8 +3,6 @@
 
 #include "engine/sim/internal.h"
 
-#define TOGETHER_MAX 16 /* SS_ACTIONS_MIN: as many as every step takes */
-
 static size_t bytes_of(const struct ss_report *report)
 {
     return sizeof *report + report->token_count * sizeof *report->tokens;
@@ -47,30 +45,7 @@ void ss_sim_report_done(struct ss_sim_group *group, struct ss_sim_rank *rank, ui
     ss_sim_report(group, rank, &report);
 }
 
-static bool goes_with(const struct ss_sim_event *next, const struct ss_sim_event *event)
+void ss_sim_report_free(struct ss_sim_group *group, struct ss_report *report)
 {
-    return next && next->at_ns == event->at_ns && next->kind == SS_SIM_REPORT &&
-           next->group == event->group;
-}
-
-void ss_sim_report_deliver(struct ss_sim_group *group, const struct ss_sim_event *event)
-{
-    const struct ss_sim_options *options = &group->options;
-    struct ss_report *reports[TOGETHER_MAX] = {event->subject};
-    struct ss_event given[TOGETHER_MAX];
-    struct ss_sim_event next;
-    uint32_t count = 1;
-    while (count < TOGETHER_MAX && goes_with(ss_sim_queue_first(group->queue), event) &&
-           ss_sim_queue_take(group->queue, &next)) {
-        group->events++;
-        if (!options->lets || options->lets(options->user, &next))
-            reports[count++] = next.subject;
-        else
-            ss_sim_store_give(&group->store, next.subject, bytes_of(next.subject));
-    }
-    for (uint32_t i = 0; i < count; i++)
-        given[i] = (struct ss_event){.kind = SS_EVENT_REPORT, .report = reports[i]};
-    ss_sim_group_feed(group, event->at_ns, given, count);
-    for (uint32_t i = 0; i < count; i++)
-        ss_sim_store_give(&group->store, reports[i], bytes_of(reports[i]));
+    ss_sim_store_give(&group->store, report, bytes_of(report));
 }

@@ -1,11 +1,5 @@
 /* What can be asked of a simulated group. */
-#include "engine/base/random.h"
 #include "engine/sim/internal.h"
-
-const char *ss_sim_group_failure(const struct ss_sim_group *group)
-{
-    return group->failure[0] ? group->failure : 0;
-}
 
 const struct ss_controller *ss_sim_group_controller(const struct ss_sim_group *group)
 {
@@ -47,9 +41,4 @@ void ss_sim_group_times(const struct ss_sim_group *group, uint32_t rank,
 {
     SS_ASSERT(rank < group->rank_count);
     *out = group->ranks[rank].times;
-}
-
-int32_t ss_sim_token(uint64_t handle, uint32_t index)
-{
-    return (int32_t)(ss_random_u64(handle, index) & 0x7fffffff);
 }
