@@ -63,8 +63,7 @@ static const struct ss_key keys[] = {
      "names, in order; one that ends in `*` stands for all that begin so"},
     {"streams[].gamma.rate", SS_KEY_REALS, OF(gamma_rates), NULL, "none", 1, SS_LIST_MAX, NULL,
      "gaps are gamma: requests a second of each model, one number for all or one for each, of "
-     "which "
-     "some may be 0"},
+     "which some may be 0"},
     {"streams[].gamma.cv", SS_KEY_REAL, OF(gamma_cv), "1", NULL, 0, 100, NULL,
      "coefficient of variation of the gaps; 0: all alike, 1: Poisson"},
     {"streams[].poisson.rate", SS_KEY_REALS, OF(poisson_rates), NULL, "none", 1, SS_LIST_MAX, NULL,
@@ -180,11 +179,18 @@ static struct ss_length length_of(const struct ss_length *own, const struct ss_l
     return length;
 }
 
+/* Some model is asked, in some state: others may have the rate 0. */
+static bool has_rate(const struct ss_reals *rates)
+{
+    for (uint64_t i = 0; i < rates->count; i++)
+        if (rates->items[i] > 0)
+            return true;
+    return false;
+}
+
 /* States that last no time, or in which nothing comes, would never lead to an arrival. */
 static void check_states(struct ss_reading *r, int index, const struct stream_keys *from)
 {
-    double largest = 0;
-
     if (from->mmpp_rates.count == 0)
         return;
     if (from->dwell.count != from->mmpp_rates.count)
@@ -194,19 +200,8 @@ static void check_states(struct ss_reading *r, int index, const struct stream_ke
         if (from->dwell.items[i] < DWELL_MIN_NS)
             ss_item_note(r, index, "mmpp.dwell", "found %g s, expected 1ms at least",
                          (double)from->dwell.items[i] / 1e9);
-    for (uint64_t i = 0; i < from->mmpp_rates.count; i++)
-        largest = from->mmpp_rates.items[i] > largest ? from->mmpp_rates.items[i] : largest;
-    if (largest == 0)
+    if (!has_rate(&from->mmpp_rates))
         ss_item_note(r, index, "mmpp.rates", "found 0 in every state, expected more in one");
-}
-
-/* Some model is asked: others may have the rate 0. */
-static bool has_rate(const struct ss_reals *rates)
-{
-    for (uint64_t i = 0; i < rates->count; i++)
-        if (rates->items[i] > 0)
-            return true;
-    return false;
 }
 
 /* True where what the kind needs is there; a mistake otherwise. */

@@ -23,9 +23,10 @@ Test(core_room, the_least_recently_used_model_makes_room_at_once)
     cr_assert_eq(view().drops, 1);
 }
 
-static void want(uint16_t model)
+/* An operator does. */
+static void ask(enum ss_event_kind kind, uint64_t request, uint16_t model)
 {
-    step(&(struct ss_event){.kind = SS_EVENT_WANT_LOAD, .request = 90 + model, .model = model});
+    step(&(struct ss_event){.kind = kind, .request = request, .model = model});
 }
 
 /* Two stages of one rank; only the second is short of pages, where model a has none. */
@@ -43,10 +44,10 @@ Test(core_room, who_has_no_pages_where_they_are_short_stays)
     }
     open_controller();
     for (uint16_t i = 0; i < 2; i++, now_ns += 10) {
-        want(i);
+        ask(SS_EVENT_WANT_LOAD, 90 + i, i);
         end_load(sent(SS_ENTRY_LOAD, 0)->number);
     }
-    want(2);
+    ask(SS_EVENT_WANT_LOAD, 92, 2);
     cr_assert_eq(sent(SS_ENTRY_DROP, 0)->model, 1, "though model 0 was not used for longer");
     cr_assert_eq(view().drops, 1);
     cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 2);
@@ -150,13 +151,15 @@ Test(core_room, an_older_request_takes_the_place_of_a_younger_model)
     cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 1);
 }
 
-static bool was_served(uint64_t request)
+/* The number of the batch in which the request got its slot. */
+static uint64_t opened_at(uint64_t request)
 {
     for (uint32_t i = 0; i < log_count; i++)
         for (uint32_t j = 0; j < log_entries[i].count; j++)
             if (log_entries[i].sequences[j].request == request)
-                return true;
-    return false;
+                return log_entries[i].number;
+    cr_assert(false, "request %lu never ran", request);
+    return 0;
 }
 
 /* What is free would not do for the load, which must wait until the model leaves. */
@@ -170,7 +173,7 @@ Test(core_room, a_model_that_must_leave_for_a_load_serves_younger_requests_meanw
     cr_assert_null(sent(SS_ENTRY_LOAD, 0));
     arrive(4, 0, 2, 6);
     answer(&log_entries[log_count - 1]);
-    cr_assert(was_served(4), "beside request 2");
+    opened_at(4); /* beside request 2 */
     cr_assert_not(acted(SS_ACTION_END, 2));
     answer_all();
     cr_assert_eq(view().answered, 4);
@@ -193,14 +196,20 @@ Test(core_room, a_load_leaves_what_sequences_at_work_need_to_finish)
     cr_assert_eq(view().recomputed + view().spilled, 0);
 }
 
-/* The model cannot go, and what its sequence holds is just what the load lacks. */
-Test(core_room, a_load_sets_nobody_aside_before_its_turn)
+/* Model 0 stays; four pages are left beside it and another. */
+static void open_beside_a_pinned_model(void)
 {
     models[0].pinned = true;
     options.pool_pages[0] = 2 * MODEL_PAGES + 4;
     options.limits.overdue_ns = SS_NS_PER_S;
     open_controller();
     answer_all();
+}
+
+/* The model cannot go, and what its sequence holds is just what the load lacks. */
+Test(core_room, a_load_sets_nobody_aside_before_its_turn)
+{
+    open_beside_a_pinned_model();
     arrive_as(SS_CLASS_BATCH, 1, 0, 10, 4);
     arrive(2, 1, 2, 6);
     cr_assert_null(logged(SS_ENTRY_SPILL), "though it goes before");
@@ -217,11 +226,7 @@ Test(core_room, a_load_sets_nobody_aside_before_its_turn)
 /* One long answer was granted, but answers are short. */
 Test(core_room, what_a_sequence_will_need_is_learnt_from_answers)
 {
-    models[0].pinned = true;
-    options.pool_pages[0] = 2 * MODEL_PAGES + 4;
-    options.limits.overdue_ns = SS_NS_PER_S;
-    open_controller();
-    answer_all();
+    open_beside_a_pinned_model();
     warm(0, 1);
     arrive_as(SS_CLASS_BATCH, 2, 0, 2, 14);
     arrive(3, 1, 2, 2);
@@ -230,11 +235,7 @@ Test(core_room, what_a_sequence_will_need_is_learnt_from_answers)
 
 Test(core_room, an_answer_that_was_cut_was_not_short)
 {
-    models[0].pinned = true;
-    options.pool_pages[0] = 2 * MODEL_PAGES + 4;
-    options.limits.overdue_ns = SS_NS_PER_S;
-    open_controller();
-    answer_all();
+    open_beside_a_pinned_model();
     arrive(1, 0, 2, 14);
     cancel(1);
     answer_all();
@@ -334,17 +335,6 @@ Test(core_room, scattered_pages_are_joined_for_a_load)
     cr_assert_lt(move->number, load->number);
 }
 
-/* The number of the batch in which the request got its slot. */
-static uint64_t opened_at(uint64_t request)
-{
-    for (uint32_t i = 0; i < log_count; i++)
-        for (uint32_t j = 0; j < log_entries[i].count; j++)
-            if (log_entries[i].sequences[j].request == request)
-                return log_entries[i].number;
-    cr_assert(false, "request %lu never ran", request);
-    return 0;
-}
-
 Test(core_room, the_last_slot_is_kept_for_the_oldest_that_waits)
 {
     options.limits.slots_max = 2;
@@ -406,17 +396,17 @@ Test(core_room, a_turn_leaves_a_model_without_a_slot_the_next_one)
 Test(core_room, operators_load_and_drop)
 {
     open_controller();
-    step(&(struct ss_event){.kind = SS_EVENT_WANT_LOAD, .request = 90, .model = 1});
+    ask(SS_EVENT_WANT_LOAD, 90, 1);
     cr_assert_eq(sent(SS_ENTRY_LOAD, 0)->model, 1);
     cr_assert_null(acted(SS_ACTION_CONTROL_DONE, 90));
     end_load(1);
     cr_assert(acted(SS_ACTION_CONTROL_DONE, 90)->ok);
-    step(&(struct ss_event){.kind = SS_EVENT_WANT_DROP, .request = 91, .model = 1});
+    ask(SS_EVENT_WANT_DROP, 91, 1);
     cr_assert_eq(sent(SS_ENTRY_DROP, 0)->model, 1);
     cr_assert(acted(SS_ACTION_CONTROL_DONE, 91)->ok);
     cr_assert_eq(residency(1), SS_ABSENT);
     arrive(1, 0, 5, 9);
-    step(&(struct ss_event){.kind = SS_EVENT_WANT_DROP, .request = 92, .model = 0});
+    ask(SS_EVENT_WANT_DROP, 92, 0);
     cr_assert_not(acted(SS_ACTION_CONTROL_DONE, 92)->ok, "it has work");
 }
 
@@ -430,7 +420,7 @@ Test(core_room, pinned_models_are_loaded_at_start_and_stay)
     warm(1, 1);
     arrive(2, 2, 5, 3);
     cr_assert_eq(sent(SS_ENTRY_DROP, 0)->model, 1, "it is younger, but the other is pinned");
-    step(&(struct ss_event){.kind = SS_EVENT_WANT_DROP, .request = 90, .model = 0});
+    ask(SS_EVENT_WANT_DROP, 90, 0);
     cr_assert_not(acted(SS_ACTION_CONTROL_DONE, 90)->ok);
 }
 
