@@ -69,12 +69,12 @@ static const char *spell_choices(const char *choices, char *out, size_t bytes)
     return out;
 }
 
-static const char *spell_integer(const struct ss_key *key, char *out, size_t bytes)
+static const char *spell_number(const struct ss_key *key, const char *what, char *out, size_t bytes)
 {
     if (key->max == UINT64_MAX)
-        snprintf(out, bytes, "an integer, %" PRIu64 " or more", key->min);
+        snprintf(out, bytes, "%s, %" PRIu64 " or more", what, key->min);
     else
-        snprintf(out, bytes, "an integer from %" PRIu64 " to %" PRIu64, key->min, key->max);
+        snprintf(out, bytes, "%s from %" PRIu64 " to %" PRIu64, what, key->min, key->max);
     return out;
 }
 
@@ -97,15 +97,6 @@ static const char *spell_quantity(const struct ss_key *key, char *out, size_t by
     return out;
 }
 
-static const char *spell_real(const struct ss_key *key, char *out, size_t bytes)
-{
-    if (key->max == UINT64_MAX)
-        snprintf(out, bytes, "a number, %" PRIu64 " or more", key->min);
-    else
-        snprintf(out, bytes, "a number from %" PRIu64 " to %" PRIu64, key->min, key->max);
-    return out;
-}
-
 static const char *spell_list(const struct ss_key *key, const char *what, char *out, size_t bytes)
 {
     snprintf(out, bytes, "%s, or a list of %" PRIu64 " at most", what, key->max);
@@ -121,9 +112,9 @@ const char *ss_key_expected(const struct ss_key *key, char *out, size_t bytes)
     case SS_KEY_INT:
     case SS_KEY_U32:
     case SS_KEY_U64:
-        return spell_integer(key, out, bytes);
+        return spell_number(key, "an integer", out, bytes);
     case SS_KEY_REAL:
-        return spell_real(key, out, bytes);
+        return spell_number(key, "a number", out, bytes);
     case SS_KEY_SHARE:
         snprintf(out, bytes, "a number over 0, 1 at most");
         return out;

@@ -154,6 +154,24 @@ void ss_read_require(struct ss_reader *reader, const char *field)
         ss_reader_fail(reader, SS_ERROR_BAD_REQUEST, field, "is missing");
 }
 
+bool ss_read_envelope(struct ss_reader *reader, const char *who, uint64_t *id)
+{
+    uint64_t version = 0;
+    const msgpack_object *found = ss_read_find(reader, "id");
+    if (found && found->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        reader->error->has_id = true;
+        reader->error->id = found->via.u64;
+    }
+    ss_read_require(reader, "v");
+    ss_read_u64(reader, "v", 0, UINT64_MAX, &version);
+    if (version != SS_PROTOCOL_VERSION)
+        ss_reader_fail(reader, SS_ERROR_UNSUPPORTED_VERSION, "v",
+                       "found version %llu, this %s speaks %d", (unsigned long long)version, who,
+                       SS_PROTOCOL_VERSION);
+    ss_read_u64(reader, "id", 0, UINT64_MAX, id);
+    return found;
+}
+
 void ss_read_u64(struct ss_reader *reader, const char *field, uint64_t min, uint64_t max,
                  uint64_t *out)
 {

@@ -56,6 +56,11 @@ const msgpack_object *ss_read_find(struct ss_reader *reader, const char *field);
 /* Fails if FIELD is absent or nil. */
 void ss_read_require(struct ss_reader *reader, const char *field);
 
+/* What every frame has: the id first, so that an error over anything else can be addressed; then
+ * the version, because the meaning of the rest depends on it. WHO reads ("server", "client") is for
+ * that error. True if there is an id. */
+bool ss_read_envelope(struct ss_reader *reader, const char *who, uint64_t *id);
+
 void ss_read_u64(struct ss_reader *reader, const char *field, uint64_t min, uint64_t max,
                  uint64_t *out);
 void ss_read_u32(struct ss_reader *reader, const char *field, uint32_t min, uint32_t max,

@@ -112,20 +112,7 @@ static void decode_body(struct ss_reader *reader, struct ss_reply *reply)
 static void decode_envelope(struct ss_reader *reader, struct ss_reply *reply)
 {
     const char *kind = "";
-    uint64_t version = 0;
-    const msgpack_object *id = ss_read_find(reader, "id");
-    if (id && id->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
-        reader->error->has_id = true;
-        reader->error->id = id->via.u64;
-    }
-    ss_read_require(reader, "v");
-    ss_read_u64(reader, "v", 0, UINT64_MAX, &version);
-    if (version != SS_PROTOCOL_VERSION)
-        ss_reader_fail(reader, SS_ERROR_UNSUPPORTED_VERSION, "v",
-                       "found version %llu, this client speaks %d", (unsigned long long)version,
-                       SS_PROTOCOL_VERSION);
-    reply->has_id = id;
-    ss_read_u64(reader, "id", 0, UINT64_MAX, &reply->id);
+    reply->has_id = ss_read_envelope(reader, "client", &reply->id);
     ss_read_u32(reader, "seq", 0, UINT32_MAX, &reply->seq);
     ss_read_bool(reader, "fin", &reply->fin);
     ss_read_require(reader, "op");

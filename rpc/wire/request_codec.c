@@ -60,25 +60,11 @@ static void decode_submit(struct ss_reader *reader, size_t bytes_max, struct ss_
     ss_read_u32(reader, "deadline_ms", 0, SS_DEADLINE_MS_MAX, &submit->deadline_ms);
 }
 
-/* The id first, so that an error over anything else can be addressed; then the version, because
- * the meaning of the rest depends on it. */
 static void decode_envelope(struct ss_reader *reader, struct ss_request *request)
 {
-    uint64_t version = 0;
     int op = 0;
-    const msgpack_object *id = ss_read_find(reader, "id");
-    if (id && id->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
-        reader->error->has_id = true;
-        reader->error->id = id->via.u64;
-    }
-    ss_read_require(reader, "v");
-    ss_read_u64(reader, "v", 0, UINT64_MAX, &version);
-    if (version != SS_PROTOCOL_VERSION)
-        ss_reader_fail(reader, SS_ERROR_UNSUPPORTED_VERSION, "v",
-                       "found version %llu, this server speaks %d", (unsigned long long)version,
-                       SS_PROTOCOL_VERSION);
+    ss_read_envelope(reader, "server", &request->id);
     ss_read_require(reader, "id");
-    ss_read_u64(reader, "id", 0, UINT64_MAX, &request->id);
     ss_read_require(reader, "op");
     ss_read_name(reader, "op", op_name, SS_OPS, &op);
     request->op = (enum ss_op)op;

@@ -8,15 +8,11 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/fault.h"
-#include "swap/device/device.h"
-#include "tests/contract/check.h"
+#include "tests/contract/device_cases.h"
 
 #define MEMORY_BYTES ((size_t)64 << 20)
 #define HOST_BYTES   ((size_t)8 << 20)
-#define HANG_SECONDS 240
 #define LONG_NS      (60 * SS_NS_PER_S)
-
-static const char *kind;
 
 struct bench {
     struct ss_device *device;
@@ -433,10 +429,7 @@ static void a_failed_device_stays_failed(struct bench *bench)
     bench->ops->free(bench->device, memory);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(struct bench *bench);
-} cases[] = {
+static const struct device_case cases[] = {
     {"copies_of_odd_sizes", copies_of_odd_sizes},
     {"a_stream_keeps_its_order", a_stream_keeps_its_order},
     {"a_wait_may_come_before_its_signal", a_wait_may_come_before_its_signal},
@@ -452,36 +445,9 @@ static const struct {
     {"a_failed_device_stays_failed", a_failed_device_stays_failed},
 };
 
-static bool no_such_device(void)
-{
-    const struct ss_device_options options = {.kind = kind, .memory_bytes = 1};
-    struct ss_device *device;
-    enum ss_status status = ss_device_create(&options, &device);
-    if (!status)
-        device->ops->destroy(device);
-    return status == SS_NOT_FOUND;
-}
-
 int main(int count, char **arguments)
 {
-    if (count != 2) {
-        fprintf(stderr, "usage: %s KIND\n", arguments[0]);
-        return 2;
-    }
-    kind = arguments[1];
-    alarm(HANG_SECONDS);
-    if (no_such_device()) {
-        fprintf(stderr, "%s\n", ss_status_message());
-        return CHECK_SKIPPED;
-    }
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bench bench;
-        int before = checks_failed;
-        set_up(&bench);
-        cases[i].run(&bench);
-        tear_down(&bench);
-        printf("%-4s %s\n", checks_failed == before ? "ok" : "FAIL", cases[i].name);
-        fflush(stdout);
-    }
-    return checks_failed != 0;
+    static struct bench bench;
+    return run_device_cases(count, arguments, cases, sizeof cases / sizeof *cases, &bench, set_up,
+                            tear_down);
 }

@@ -9,18 +9,15 @@
 #include "engine/base/fault.h"
 #include "engine/base/random.h"
 #include "swap/transfer.h"
-#include "tests/contract/check.h"
+#include "tests/contract/device_cases.h"
 
-#define CHUNK_BYTES  ((size_t)40000) /* nine whole pieces and a rest */
-#define PIECE_BYTES  ((size_t)4096)
-#define CHUNKS_MAX   8
-#define LOADS_MAX    4
-#define NUMBERS_MAX  2000
-#define PLACES       (LOADS_MAX * CHUNKS_MAX)
-#define HANG_SECONDS 240
-#define LONG_NS      (60 * SS_NS_PER_S)
-
-static const char *kind;
+#define CHUNK_BYTES ((size_t)40000) /* nine whole pieces and a rest */
+#define PIECE_BYTES ((size_t)4096)
+#define CHUNKS_MAX  8
+#define LOADS_MAX   4
+#define NUMBERS_MAX 2000
+#define PLACES      (LOADS_MAX * CHUNKS_MAX)
+#define LONG_NS     (60 * SS_NS_PER_S)
 
 /* What the callbacks said of one load. */
 struct outcome {
@@ -326,10 +323,7 @@ static void many_loads_with_a_meddler(struct bench *bench)
     CHECK(whole > 0);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(struct bench *bench);
-} cases[] = {
+static const struct device_case cases[] = {
     {"a_load_arrives_chunk_by_chunk", a_load_arrives_chunk_by_chunk},
     {"a_reader_may_wait_for_a_load_to_come", a_reader_may_wait_for_a_load_to_come},
     {"a_blocked_load_lets_others_pass", a_blocked_load_lets_others_pass},
@@ -340,36 +334,9 @@ static const struct {
     {"many_loads_with_a_meddler", many_loads_with_a_meddler},
 };
 
-static bool no_such_device(void)
-{
-    const struct ss_device_options options = {.kind = kind, .memory_bytes = 1};
-    struct ss_device *device;
-    enum ss_status status = ss_device_create(&options, &device);
-    if (!status)
-        device->ops->destroy(device);
-    return status == SS_NOT_FOUND;
-}
-
 int main(int count, char **arguments)
 {
     static struct bench bench;
-    if (count != 2) {
-        fprintf(stderr, "usage: %s KIND\n", arguments[0]);
-        return 2;
-    }
-    kind = arguments[1];
-    alarm(HANG_SECONDS);
-    if (no_such_device()) {
-        fprintf(stderr, "%s\n", ss_status_message());
-        return CHECK_SKIPPED;
-    }
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int before = checks_failed;
-        set_up(&bench);
-        cases[i].run(&bench);
-        tear_down(&bench);
-        printf("%-4s %s\n", checks_failed == before ? "ok" : "FAIL", cases[i].name);
-        fflush(stdout);
-    }
-    return checks_failed != 0;
+    return run_device_cases(count, arguments, cases, sizeof cases / sizeof *cases, &bench, set_up,
+                            tear_down);
 }

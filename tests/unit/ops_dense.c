@@ -1,9 +1,6 @@
 /* A product with its norm, bias, activation, gate and residual, on the CPU's operations, against
  * double precision. */
-#include "tests/unit/ops_data.h"
-
-#include "engine/base/clock.h"
-#include "pipeline/ops/ops.h"
+#include "tests/unit/ops_bench.h"
 
 enum { ROWS = 3, K = 40, N = 12 };
 
@@ -13,46 +10,7 @@ struct dense_case {
     bool biased, gated, adds;
 };
 
-static struct ss_device *device;
-static struct ss_stream *stream;
-static struct ss_timeline *timeline;
-static struct ss_ops *ops;
-static uint64_t signalled;
-
-static void setup(void)
-{
-    const struct ss_device_options options = {.kind = "cpu", .memory_bytes = 16u << 20};
-    const struct ss_ops_options real = {.kind = "real"};
-    cr_assert_eq(ss_device_create(&options, &device), SS_OK, "%s", ss_status_message());
-    cr_assert_eq(device->ops->stream_create(device, SS_STREAM_COMPUTE, &stream), SS_OK);
-    cr_assert_eq(device->ops->timeline_create(device, &timeline), SS_OK);
-    cr_assert_eq(ss_ops_create(device, &real, &ops), SS_OK, "%s", ss_status_message());
-}
-
-static void teardown(void)
-{
-    device->ops->stream_destroy(stream);
-    ops->table->destroy(ops);
-    device->ops->timeline_destroy(timeline);
-    device->ops->destroy(device);
-}
-
-TestSuite(ops_dense, .init = setup, .fini = teardown);
-
-static ss_device_address to_device(const void *from, size_t bytes)
-{
-    ss_device_address address;
-    cr_assert_eq(device->ops->alloc(device, bytes, &address), SS_OK, "%s", ss_status_message());
-    if (from)
-        cr_assert_eq(device->ops->copy_to_device(stream, address, from, bytes), SS_OK);
-    return address;
-}
-
-static struct ss_weight put(const struct test_weights *weights, uint32_t rows, uint32_t columns)
-{
-    size_t bytes = (size_t)rows * columns * ss_dtype_bytes(weights->dtype);
-    return (struct ss_weight){to_device(weights->data, bytes), weights->dtype, rows, columns};
-}
+TestSuite(ops_dense, .init = open_real_ops, .fini = close_ops);
 
 static void normalise(const struct dense_case *c, double *row, const double *weight,
                       const double *bias)
@@ -108,8 +66,10 @@ static void check(const struct dense_case *c)
     double expected[ROWS * N];
     struct tensors t = {random_weights(N * K, SS_F16, 3), random_weights(N, SS_F32, 4),
                         random_weights(K, SS_BF16, 5), random_weights(K, SS_F32, 6)};
-    struct ss_weight weight = put(&t.weight, N, K), bias = put(&t.bias, 1, N);
-    struct ss_weight norm_weight = put(&t.norm_weight, 1, K), norm_bias = put(&t.norm_bias, 1, K);
+    struct ss_weight weight = weight_on_device(&t.weight, N, K),
+                     bias = weight_on_device(&t.bias, 1, N);
+    struct ss_weight norm_weight = weight_on_device(&t.norm_weight, 1, K),
+                     norm_bias = weight_on_device(&t.norm_bias, 1, K);
     const struct ss_dense dense = {
         .out = to_device(before, sizeof out),
         .in = to_device(in, ROWS * K * sizeof *in),
@@ -124,9 +84,7 @@ static void check(const struct dense_case *c)
         .product = to_device(0, sizeof out),
     };
     cr_assert_eq(ops->table->dense(ops, stream, &dense), SS_OK, "%s", ss_status_message());
-    cr_assert_eq(device->ops->copy_to_host(stream, out, dense.out, sizeof out), SS_OK);
-    cr_assert_eq(device->ops->signal(stream, timeline, ++signalled), SS_OK);
-    cr_assert_eq(device->ops->timeline_wait(timeline, signalled, 20 * SS_NS_PER_S), SS_OK);
+    from_device(out, dense.out, sizeof out);
     for (int i = 0; i < ROWS * columns; i++)
         expected[i] = before[i];
     expect(c, &t, in, expected);
@@ -134,10 +92,8 @@ static void check(const struct dense_case *c)
         cr_assert(fabs(out[i] - expected[i]) < 1e-4, "element %d is %g, expected %g", i,
                   (double)out[i], expected[i]);
     struct test_weights *all[] = {&t.weight, &t.bias, &t.norm_weight, &t.norm_bias};
-    for (size_t i = 0; i < COUNT(all); i++) {
-        free(all[i]->data);
-        free(all[i]->values);
-    }
+    for (size_t i = 0; i < COUNT(all); i++)
+        free_weights(all[i]);
     free(before);
     free(in);
 }

@@ -1,54 +1,17 @@
 /* Paced operations take the profile's time, and their tokens depend on seed and position alone. */
-#include "tests/unit/ops_data.h"
-
-#include "engine/base/clock.h"
+#include "tests/unit/ops_bench.h"
 
 /* Ten million bytes a second, a hundred million operations a second, a millisecond each. */
-static const struct ss_ops_options options = {
+static const struct ss_ops_options paced = {
     .kind = "paced",
     .profile = {.memory_bytes_per_s = 10e6, .flops_per_s = 100e6, .overhead_s = 1e-3}};
 
-static struct ss_device *device;
-static struct ss_stream *stream;
-static struct ss_timeline *timeline;
-static struct ss_ops *ops;
-static uint64_t signalled;
-
-static void setup(void)
+static void open_paced_ops(void)
 {
-    const struct ss_device_options cpu = {.kind = "cpu", .memory_bytes = 1 << 20};
-    cr_assert_eq(ss_device_create(&cpu, &device), SS_OK, "%s", ss_status_message());
-    cr_assert_eq(device->ops->stream_create(device, SS_STREAM_COMPUTE, &stream), SS_OK);
-    cr_assert_eq(device->ops->timeline_create(device, &timeline), SS_OK);
-    cr_assert_eq(ss_ops_create(device, &options, &ops), SS_OK, "%s", ss_status_message());
-    signalled = 0;
+    open_ops(&paced);
 }
 
-static void teardown(void)
-{
-    device->ops->stream_destroy(stream);
-    ops->table->destroy(ops);
-    device->ops->timeline_destroy(timeline);
-    device->ops->destroy(device);
-}
-
-TestSuite(ops_paced, .init = setup, .fini = teardown);
-
-static void finish(void)
-{
-    cr_assert_eq(device->ops->signal(stream, timeline, ++signalled), SS_OK);
-    cr_assert_eq(device->ops->timeline_wait(timeline, signalled, 20 * SS_NS_PER_S), SS_OK);
-    cr_assert_eq(device->ops->health(device), SS_OK, "%s", ss_status_message());
-}
-
-static ss_device_address to_device(const void *from, size_t bytes)
-{
-    ss_device_address address;
-    cr_assert_eq(device->ops->alloc(device, bytes, &address), SS_OK, "%s", ss_status_message());
-    cr_assert_eq(device->ops->copy_to_device(stream, address, from, bytes), SS_OK);
-    finish();
-    return address;
-}
+TestSuite(ops_paced, .init = open_paced_ops, .fini = close_ops);
 
 /* At least the time that is due, and not much more: a loaded machine may oversleep. */
 static void check_time(uint64_t begin_ns, double due_s)
@@ -160,15 +123,15 @@ Test(ops_paced, tokens_are_a_function_of_seed_and_position)
 
 Test(ops_paced, a_profile_without_rates_is_refused)
 {
-    struct ss_ops_options bad = options;
+    struct ss_ops_options bad = paced;
     struct ss_ops *none = 0;
     bad.profile.flops_per_s = 0;
     cr_assert_eq(ss_ops_create(device, &bad, &none), SS_INVALID);
     cr_assert(strstr(ss_status_message(), "0 flop/s"), "%s", ss_status_message());
-    bad = options;
+    bad = paced;
     bad.profile.memory_bytes_per_s = NAN;
     cr_assert_eq(ss_ops_create(device, &bad, &none), SS_INVALID);
-    bad = options;
+    bad = paced;
     bad.profile.overhead_s = -1;
     cr_assert_eq(ss_ops_create(device, &bad, &none), SS_INVALID);
     cr_assert_null(none);

@@ -1,72 +1,11 @@
 /* The operations through their table, on a stream of the CPU device: what is queued is what the
  * kernels compute, in order; and the registry says what there is. */
-#include "tests/unit/ops_data.h"
+#include "tests/unit/ops_bench.h"
 
-#include "engine/base/clock.h"
 #include "pipeline/ops/cpu/row_ops.h"
 #include "pipeline/ops/cpu/sample.h"
 
-static struct ss_device *device;
-static struct ss_stream *stream;
-static struct ss_timeline *timeline;
-static struct ss_ops *ops;
-static uint64_t signalled;
-
-static void setup(void)
-{
-    const struct ss_device_options options = {.kind = "cpu", .memory_bytes = 64u << 20};
-    cr_assert_eq(ss_device_create(&options, &device), SS_OK, "%s", ss_status_message());
-    cr_assert_eq(device->ops->stream_create(device, SS_STREAM_COMPUTE, &stream), SS_OK);
-    cr_assert_eq(device->ops->timeline_create(device, &timeline), SS_OK);
-    const struct ss_ops_options real = {.kind = "real"};
-    cr_assert_eq(ss_ops_create(device, &real, &ops), SS_OK, "%s", ss_status_message());
-    signalled = 0;
-}
-
-static void teardown(void)
-{
-    device->ops->stream_destroy(stream);
-    ops->table->destroy(ops);
-    device->ops->timeline_destroy(timeline);
-    device->ops->destroy(device);
-}
-
-TestSuite(ops_table, .init = setup, .fini = teardown);
-
-static enum ss_status finish(void)
-{
-    cr_assert_eq(device->ops->signal(stream, timeline, ++signalled), SS_OK);
-    enum ss_status status = device->ops->timeline_wait(timeline, signalled, 20 * SS_NS_PER_S);
-    return status ? status : device->ops->health(device);
-}
-
-static ss_device_address to_device(const void *from, size_t bytes)
-{
-    ss_device_address address;
-    cr_assert_eq(device->ops->alloc(device, bytes, &address), SS_OK, "%s", ss_status_message());
-    if (from)
-        cr_assert_eq(device->ops->copy_to_device(stream, address, from, bytes), SS_OK);
-    cr_assert_eq(finish(), SS_OK, "%s", ss_status_message());
-    return address;
-}
-
-/* The bytes at ADDRESS, which is given back. */
-static void from_device(void *to, ss_device_address address, size_t bytes)
-{
-    cr_assert_eq(device->ops->copy_to_host(stream, to, address, bytes), SS_OK);
-    cr_assert_eq(finish(), SS_OK, "%s", ss_status_message());
-    device->ops->free(device, address);
-}
-
-static struct ss_weight weight_on_device(const struct test_weights *weights, uint32_t rows,
-                                         uint32_t columns)
-{
-    size_t bytes = (size_t)rows * columns * ss_dtype_bytes(weights->dtype);
-    return (struct ss_weight){.address = to_device(weights->data, bytes),
-                              .dtype = weights->dtype,
-                              .rows = rows,
-                              .columns = columns};
-}
+TestSuite(ops_table, .init = open_real_ops, .fini = close_ops);
 
 static void free_on_device(const struct ss_weight *weight)
 {
@@ -228,7 +167,7 @@ Test(ops_table, tokens_are_gathered_and_embedded)
     cr_assert_eq(t->add_positions(ops, stream, &step, &place, 2, out_address), SS_OK);
     from_device(out, out_address, sizeof out);
     cr_assert_eq(device->ops->copy_to_host(stream, gathered, step.tokens, sizeof gathered), SS_OK);
-    cr_assert_eq(finish(), SS_OK);
+    finish();
     for (int row = 0; row < STEP_ROWS; row++) {
         int32_t token = tokens[slots[owners[row]] * TOKENS_MAX + positions[row]];
         cr_assert_eq(gathered[row], token);
@@ -366,7 +305,7 @@ Test(ops_table, a_token_outside_the_table_fails_the_device)
     ss_device_address how = to_device(&sampling, sizeof sampling);
     ss_device_address one = to_device(&token, sizeof token);
     cr_assert_eq(ops->table->store_tokens(ops, stream, one, 1, how, &table), SS_OK);
-    cr_assert_eq(finish(), SS_INTERNAL);
+    cr_assert_eq(await_work(), SS_INTERNAL);
     cr_assert(strstr(ss_status_message(), "slot 3"), "%s", ss_status_message());
     device->ops->free(device, how);
     device->ops->free(device, one);

@@ -24,6 +24,18 @@
 
 enum { LLAMA, OPT };
 
+static const struct ss_stage_limits bench_limits = {.page_bytes = BENCH_PAGE,
+                                                    .pool_bytes = BENCH_POOL,
+                                                    .piece_bytes = 16384,
+                                                    .pieces_in_flight = 2,
+                                                    .block_tokens = BENCH_BLOCK,
+                                                    .slots_max = 4,
+                                                    .batch_max = 3,
+                                                    .step_tokens_max = BENCH_CONTEXT,
+                                                    .batches_in_flight = 3,
+                                                    .loads_in_flight = 2,
+                                                    .message_bytes_max = 4096};
+
 struct bench_options {
     uint64_t link_bytes_per_s;
     size_t memory_bytes; /* of the device; 0: plenty */
@@ -135,17 +147,7 @@ static inline void bench_open_device(struct bench *bench, const struct bench_opt
         .device = bench->device,
         .ops = bench->ops,
         .comm = bench->comm,
-        .limits = {.page_bytes = BENCH_PAGE,
-                   .pool_bytes = BENCH_POOL,
-                   .piece_bytes = 16384,
-                   .pieces_in_flight = 2,
-                   .block_tokens = BENCH_BLOCK,
-                   .slots_max = 4,
-                   .batch_max = 3,
-                   .step_tokens_max = BENCH_CONTEXT,
-                   .batches_in_flight = 3,
-                   .loads_in_flight = 2,
-                   .message_bytes_max = 4096},
+        .limits = bench_limits,
         .model_count = BENCH_MODELS,
         .models = bench->models,
         .spill = bench->spill,
