@@ -46,6 +46,7 @@ def main() -> int:
     options = parser.parse_args()
     fresh, served = measure(options.seconds)
     content: dict[str, Any] = {
+        "commit": results.commit(),
         "ranks": 4,
         "seconds": options.seconds,
         "target_share_of_a_core": TARGET,
