@@ -7,8 +7,8 @@ README is a file that gets the tables, between its lines <!-- DEVICE tables --> 
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,17 +127,20 @@ def _response_share(results: Results, layout: Layout) -> float | None:
 
 
 def main() -> None:
-    path = Path(sys.argv[1])
-    results = Results(path)
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("results", type=Path, help="what run.py wrote; pictures go beside it")
+    parser.add_argument("readme", type=Path, nargs="?", help="where the tables are put; none: nowhere")
+    args = parser.parse_args()
+    results = Results(args.results)
     tables: list[Callable[[Results], str]] = [main_table, rules_table, published_table]
     text = "\n\n".join(table(results) for table in tables)
     print(text)
-    if len(sys.argv) > 2:
-        markdown.put(Path(sys.argv[2]), f"{results.device} tables", text)
+    if args.readme:
+        markdown.put(args.readme, f"{results.device} tables", text)
     import draw  # matplotlib may be missing where tables are wanted
 
-    draw.bars(results, path.with_name(f"{results.device}-bars.png"))
-    draw.parts(results, path.with_name(f"{results.device}-parts.png"))
+    draw.bars(results, args.results.with_name(f"{results.device}-bars.png"))
+    draw.parts(results, args.results.with_name(f"{results.device}-parts.png"))
 
 
 if __name__ == "__main__":

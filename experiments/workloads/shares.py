@@ -6,6 +6,7 @@ share of the host's memory that was measured, and with shares alike.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import tempfile
@@ -28,6 +29,7 @@ def measured() -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=str(__doc__).partition("\n\n")[0]).parse_args()
     assert H200_PAIR.profile
     profile = H200_PAIR.profile.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="shares-") as folder:
