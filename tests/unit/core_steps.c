@@ -72,10 +72,9 @@ Test(core_steps, decodes_have_their_rows_beside_a_prompt)
     arrive(4, 0, 15, 1);
     for (uint32_t i = 0; i < log_count; i++) {
         const struct logged_entry *entry = &log_entries[i];
-        uint32_t rows = 0, decodes = 0;
+        uint32_t rows = 0;
         for (uint32_t j = 0; j < entry->count; j++) {
             rows += entry->sequences[j].count;
-            decodes += entry->sequences[j].request != 4;
             if (entry->sequences[j].request == 4)
                 cr_assert_leq(entry->sequences[j].count, 8 - (entry->count - 1));
         }

@@ -131,7 +131,7 @@ Test(rpc_server, two_clients_may_use_the_same_id)
     }
     for (int i = 0; i < 2; i++) {
         peer_expect(&peers[i], 5, SS_REPLY_DONE, &reply);
-        cr_expect_eq(reply.finish.usage.completion_tokens, i + 2);
+        cr_expect_eq(reply.finish.usage.completion_tokens, (uint32_t)i + 2);
         peer_close(&peers[i]);
     }
     fake_engine_stop(&engine);
