@@ -135,7 +135,7 @@ static void answer_reason(struct ss_live *live, struct ss_ticket *ticket,
         answer_error(live, ticket, SS_ERROR_DRAINING, "the server is draining");
         return;
     case SS_END_RANK_LOST:
-        answer_error(live, ticket, SS_ERROR_INTERNAL, "a rank was lost");
+        answer_error(live, ticket, SS_ERROR_INTERNAL, SS_LIVE_LOST);
         return;
     default:
         answer_error(live, ticket, SS_ERROR_INTERNAL, "the request ended without a reason");

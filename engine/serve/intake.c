@@ -36,9 +36,9 @@ static enum ss_status deliver(struct ss_live *live, const struct inbox_item *ite
     enum ss_status status = SS_OK;
     pthread_mutex_lock(&live->inbox_lock);
     if (live->inbox_closed)
-        status = ss_fail(live->inbox_closed, "%s",
-                         live->inbox_closed == SS_PEER_LOST ? "a rank was lost"
-                                                            : "the server is draining");
+        status =
+            ss_fail(live->inbox_closed, "%s",
+                    live->inbox_closed == SS_PEER_LOST ? SS_LIVE_LOST : "the server is draining");
     if (!status && live->inbox_count == live->inbox_room) {
         status = ss_realloc(&live->inbox, live->inbox_room * 2, sizeof *live->inbox, "inbox");
         if (!status)

@@ -261,9 +261,10 @@ static void load_pinned(struct ss_live *live)
     }
 }
 
-enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank)
+enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank, const char *device)
 {
     live->rank = rank;
+    live->device = device;
     load_pinned(live);
     return ss_server_start(live->server);
 }

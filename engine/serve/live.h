@@ -24,7 +24,6 @@ struct ss_live_options {
     const struct ss_catalog *catalog;
     struct ss_link *link;
     struct ss_tokenizer *const *tokenizers; /* per model; null for one without */
-    const char *device;                     /* description, for status */
     const char *hosts;                      /* [rank][SS_HOST_BYTES], for status */
     struct ss_record *record;               /* of entries; null: none */
 };
@@ -34,8 +33,10 @@ SS_MUST_CHECK enum ss_status ss_live_create(const struct ss_live_options *option
                                             struct ss_live **out);
 void ss_live_destroy(struct ss_live *live);
 
-/* Takes requests from now on; RANK is the loop that will call on_turn and on_report. */
-SS_MUST_CHECK enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank);
+/* Takes requests from now on, those of before too; RANK is the loop that will call on_turn and
+ * on_report, DEVICE a description, for status. */
+SS_MUST_CHECK enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank,
+                                           const char *device);
 
 /* For struct ss_rank_options; USER is the live loop. */
 void ss_live_on_report(void *live, const struct ss_report *report);

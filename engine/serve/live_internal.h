@@ -29,6 +29,7 @@ struct rank_counters {
 struct ss_live {
     struct ss_live_options options;
     const struct ss_config *config;
+    const char *device;
     struct ss_controller *controller;
     struct ss_server *server;
     struct ss_tickets *tickets;
@@ -55,6 +56,9 @@ struct ss_live {
     size_t inbox_count, inbox_room;
     enum ss_status inbox_closed; /* not SS_OK: nobody will look again, what comes is refused so */
 };
+
+/* To clients, whoever notices. */
+#define SS_LIVE_LOST "the server ends early: a rank was lost, or mpirun was told to end it"
 
 /* live.c */
 void ss_live_feed_later(struct ss_live *live, const struct ss_event *event);

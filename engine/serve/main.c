@@ -35,7 +35,9 @@ static const char doc[] =
     "  OMPI_MCA_rmaps_base_oversubscribe=1\n"
     "To end in order (accepted requests are answered): swapctl drain, SIGTERM to a rank, or "
     "SIGUSR1 "
-    "to mpirun. A second signal ends at once. SIGTERM to mpirun kills its ranks within a second.\n"
+    "to mpirun. A second signal ends at once, as any does during the start. SIGTERM to mpirun "
+    "kills "
+    "its ranks within a second: what cannot be answered until then is answered as lost.\n"
     "\nExit status: 0 after a drain, 1 after a failure, 2 for a config that cannot be served.";
 
 struct arguments {
@@ -87,13 +89,18 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     }
 }
 
-static volatile sig_atomic_t signals_seen;
+static volatile sig_atomic_t signals_seen, killed_soon;
 static struct ss_link *volatile signal_link;
+static pid_t mpirun; /* 0: started without */
 
-static void on_signal(int number)
+/* mpirun's own SIGTERM says that a rank died, or that it was told to end: SIGKILL follows. */
+static void on_signal(int number, siginfo_t *info, void *context)
 {
+    (void)context;
     int kept = errno;
-    if (signals_seen++ > 0)
+    if (number == SIGTERM && mpirun && info->si_pid == mpirun)
+        killed_soon = 1;
+    else if (signals_seen++ > 0)
         _exit(128 + number);
     struct ss_link *link = signal_link;
     if (link)
@@ -103,19 +110,19 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    mpirun = getenv("OMPI_COMM_WORLD_RANK") ? getppid() : 0;
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, 0);
     sigaction(SIGINT, &action, 0);
     sigaction(SIGUSR1, &action, 0);
-    signal(SIGPIPE, SIG_IGN);
 }
 
-/* Looked at once per turn of the loop: the first signal asks for a drain. */
+/* Looked at once per turn of the loop. */
 static enum ss_member_wish wish(void *user)
 {
     (void)user;
-    return signals_seen ? SS_MEMBER_DRAINS : SS_MEMBER_GOES_ON;
+    return killed_soon ? SS_MEMBER_HURRIES : signals_seen ? SS_MEMBER_DRAINS : SS_MEMBER_GOES_ON;
 }
 
 /* The rank that speaks of mistakes also opens the tokenizers. */
@@ -169,6 +176,7 @@ static int serve(const struct ss_member_options *group, uint64_t begun_ns)
             SS_ERROR("%s", ss_status_message());
         return EXIT_FAILURE;
     }
+    catch_signals(); /* nothing was accepted before: a signal just ended the process */
     if (first)
         say_ready(group, member, begun_ns);
     enum ss_status status = ss_member_run(member);
@@ -271,7 +279,7 @@ int main(int argc, char **argv)
                  fault);
         return EXIT_CONFIG;
     }
-    catch_signals();
+    signal(SIGPIPE, SIG_IGN);
     int code = EXIT_CONFIG;
     if (read_all(arguments.config, is_first_rank(), &config, &catalog, &tokenizers) ||
         apply(&arguments, config)) {

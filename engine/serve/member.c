@@ -13,6 +13,8 @@
 #include "pipeline/link/agree.h"
 
 #define FLUSH_NS (2 * SS_NS_PER_S)
+/* Open MPI's SIGKILL follows its SIGTERM by a second (odls_base_sigkill_timeout). */
+#define HURRY_NS (400 * SS_NS_PER_MS)
 
 struct ss_member {
     struct ss_member_options options;
@@ -22,6 +24,8 @@ struct ss_member {
     char *hosts;
     struct ss_record *entries, *logits; /* rank 0; the last stage's first rank */
     bool asked;
+    uint64_t hurried_ns; /* when it was told to hurry; 0: it was not */
+    bool late;           /* the hurry is over, and requests are left */
 };
 
 static void ask_drain(struct ss_member *member)
@@ -35,16 +39,32 @@ static void ask_drain(struct ss_member *member)
         SS_ERROR("the drain could not be passed on: %s", ss_status_message());
 }
 
+/* Leaves when the time is over; returns when that is. */
+static uint64_t hurry(struct ss_member *member)
+{
+    uint64_t now_ns = ss_now_ns();
+    if (!member->hurried_ns)
+        member->hurried_ns = now_ns;
+    member->late = now_ns >= member->hurried_ns + HURRY_NS;
+    if (member->late)
+        ss_rank_leave(member->rank);
+    return member->hurried_ns + HURRY_NS;
+}
+
 static uint64_t on_turn(void *user)
 {
     struct ss_member *member = user;
     enum ss_member_wish wish =
         member->options.wish ? member->options.wish(member->options.user) : SS_MEMBER_GOES_ON;
-    if (wish == SS_MEMBER_DRAINS)
+    if (wish == SS_MEMBER_DRAINS || wish == SS_MEMBER_HURRIES)
         ask_drain(member);
     else if (wish == SS_MEMBER_LEAVES)
         ss_rank_leave(member->rank);
-    return member->live ? ss_live_on_turn(member->live) : UINT64_MAX;
+    uint64_t until_ns = member->live ? ss_live_on_turn(member->live) : UINT64_MAX;
+    if (wish != SS_MEMBER_HURRIES || !member->live)
+        return until_ns;
+    uint64_t late_ns = hurry(member);
+    return late_ns < until_ns ? late_ns : until_ns;
 }
 
 static void on_report(void *user, const struct ss_report *report)
@@ -108,7 +128,6 @@ static enum ss_status open_live(struct ss_member *member)
         const struct ss_live_options live = {.catalog = member->options.catalog,
                                              .link = member->options.link,
                                              .tokenizers = member->options.tokenizers,
-                                             .device = member->node.device->description,
                                              .record = member->entries,
                                              .hosts = member->hosts};
         status = ss_live_create(&live, &member->live);
@@ -123,6 +142,7 @@ static enum ss_status open_all(struct ss_member *member)
     struct ss_rank_options rank = {.link = link,
                                    .tp = catalog->tp,
                                    .message_bytes_max = ss_catalog_message_bytes_max(catalog),
+                                   .patience_ns = catalog->config->limits.peer_timeout_ns,
                                    .on_report = link->rank == 0 ? on_report : 0,
                                    .on_drain = link->rank == 0 ? on_drain : 0,
                                    .on_turn = on_turn,
@@ -130,17 +150,18 @@ static enum ss_status open_all(struct ss_member *member)
     enum ss_status status = open_records(member);
     const struct ss_node_hooks hooks = {.on_logits = member->logits ? record_logits : 0,
                                         .user = member};
-    if (!status)
-        status = ss_node_open(catalog, link, &hooks, &member->node);
+    /* An endpoint that is in use shows here: reserving and filling memory may take minutes. */
     if (!status)
         status = open_live(member);
+    if (!status)
+        status = ss_node_open(catalog, link, &hooks, &member->node);
     if (status)
         return status;
     rank.stage = member->node.executor;
     rank.reporter = &member->node.reporter;
     status = ss_rank_create(&rank, &member->rank);
     if (!status && member->live)
-        status = ss_live_start(member->live, member->rank);
+        status = ss_live_start(member->live, member->rank, member->node.device->description);
     return ss_agree(link, status);
 }
 
@@ -167,6 +188,11 @@ enum ss_status ss_member_run(struct ss_member *member)
     enum ss_status status = ss_rank_run(member->rank);
     if (!status && member->live && ss_live_failed(member->live))
         status = ss_fail(SS_PEER_LOST, "the group cannot go on");
+    if (!status && member->late)
+        status = ss_fail(SS_TIMEOUT,
+                         "mpirun ends the job: what could not be answered within %.1f s "
+                         "is answered as lost",
+                         (double)HURRY_NS / 1e9);
     return status;
 }
 
@@ -175,10 +201,10 @@ void ss_member_abandon(struct ss_member *member)
     struct ss_link *link = member->options.link;
     if (member->live)
         ss_live_lose(member->live);
-    if (link->table->flush(link, FLUSH_NS))
-        SS_WARNING("%s", ss_status_message());
     ss_live_destroy(member->live); /* the last answers leave before this returns */
     member->live = 0;
+    if (link->table->flush(link, FLUSH_NS))
+        SS_WARNING("%s", ss_status_message());
 }
 
 enum ss_status ss_member_finish(struct ss_member *member)

@@ -15,8 +15,10 @@ struct ss_member;
 
 enum ss_member_wish {
     SS_MEMBER_GOES_ON,
-    SS_MEMBER_DRAINS, /* rank 0: what was accepted is answered, then all leave; others ask it to */
-    SS_MEMBER_LEAVES, /* at once */
+    SS_MEMBER_DRAINS,  /* rank 0: what was accepted is answered, then all leave; others ask it to */
+    SS_MEMBER_HURRIES, /* the same, but the job is killed within a second: after a part of that the
+                          run of rank 0 fails, and what is left is answered as lost */
+    SS_MEMBER_LEAVES,  /* at once */
 };
 
 struct ss_member_options {
@@ -36,8 +38,8 @@ SS_MUST_CHECK enum ss_status ss_member_open(const struct ss_member_options *opti
 /* Serves until the group has drained, or this rank cannot go on: not OK. */
 SS_MUST_CHECK enum ss_status ss_member_run(struct ss_member *member);
 
-/* After a run that failed: every accepted request is answered so, what was posted leaves, within a
- * few seconds. The door is closed then. */
+/* After a run that failed: every accepted request is answered so and the door is closed, then what
+ * was posted leaves, within a few seconds. */
 void ss_member_abandon(struct ss_member *member);
 
 /* After a run that drained: the last answers leave, the trace is written. Collective. */

@@ -19,7 +19,8 @@
 
 #define FD_TIMEOUT_MS   10000
 #define TRACE_SPANS_MAX (1u << 18)
-#define SLOW_RESERVE_S  5.0
+#define SLOW_RESERVE_NS (5 * SS_NS_PER_S)
+#define RESERVE_BYTES   ((size_t)1 << 30) /* a step of its progress; a multiple of huge pages */
 #define RANKS_MAX       (SS_STAGES_MAX * SS_TP_MAX)
 
 /* Where this rank's part of its node's arena begins, and the arena's whole size. */
@@ -90,14 +91,18 @@ static enum ss_status open_arena(struct ss_node *node)
 static enum ss_status reserve_shards(void *user)
 {
     struct ss_node *node = user;
+    struct ss_progress progress;
     uint64_t begun_ns = ss_now_ns();
-    enum ss_status status =
-        ss_arena_reserve(node->arena, node->shards_offset, node->shard_bytes, node->threads);
-    double seconds = (double)(ss_now_ns() - begun_ns) / 1e9;
-    if (!status && node->link->rank == 0 && seconds > SLOW_RESERVE_S)
-        SS_INFO("reserving %.1f GB of host memory on each rank took %.1f s; where huge pages are "
-                "allowed (swap/README.md) it is three times as fast",
-                (double)node->shard_bytes / 1e9, seconds);
+    enum ss_status status = SS_OK;
+    ss_progress_begin(&progress, "reserving host memory", node->shard_bytes, node->link->rank == 0);
+    for (size_t done = 0; done < node->shard_bytes && !status; done += RESERVE_BYTES) {
+        size_t left = node->shard_bytes - done, bytes = left < RESERVE_BYTES ? left : RESERVE_BYTES;
+        status = ss_arena_reserve(node->arena, node->shards_offset + done, bytes, node->threads);
+        ss_progress_add(&progress, bytes);
+    }
+    ss_progress_end(&progress);
+    if (!status && node->link->rank == 0 && ss_now_ns() - begun_ns > SLOW_RESERVE_NS)
+        SS_INFO("where huge pages are allowed (swap/README.md) that is several times as fast");
     return status;
 }
 

@@ -65,7 +65,7 @@ static void fill_ranks(struct ss_live *live, const struct ss_controller_view *vi
             .rank = (uint32_t)i,
             .stage = (uint32_t)stage,
             .tp = (uint32_t)(i % catalog->tp),
-            .device = live->options.device,
+            .device = live->device,
             .host = live->options.hosts + (size_t)i * SS_HOST_BYTES,
             .pool_bytes = live->config->device.pool_bytes,
             .pool_used_bytes =

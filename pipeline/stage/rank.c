@@ -1,6 +1,7 @@
 #include "pipeline/stage/rank.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -108,6 +109,20 @@ static enum ss_status take_message(struct ss_rank *rank, int peer, size_t bytes)
  * together, and a flood of them cannot keep it waiting. */
 #define MESSAGES_PER_TURN 64
 
+static enum ss_status check_reporter(const struct ss_rank *rank)
+{
+    const struct ss_rank_reporter *reporter = rank->options.reporter;
+    uint64_t failed_ns = atomic_load(&reporter->failed_ns);
+    if (atomic_load(&reporter->lost))
+        return ss_fail(SS_INTERNAL, "rank %d: a report to the controller was lost",
+                       rank->options.link->rank);
+    if (failed_ns && ss_now_ns() - failed_ns > rank->options.patience_ns)
+        return ss_fail(SS_TIMEOUT,
+                       "%s; rank %d was told so and has not ended the group within %.3f s",
+                       reporter->failure, CONTROLLER_RANK, (double)rank->options.patience_ns / 1e9);
+    return SS_OK;
+}
+
 enum ss_status ss_rank_run(struct ss_rank *rank)
 {
     struct ss_link *link = rank->options.link;
@@ -123,9 +138,8 @@ enum ss_status ss_rank_run(struct ss_rank *rank)
         bool idle = status == SS_EMPTY;
         if (idle)
             status = SS_OK;
-        if (!status && atomic_load(&rank->options.reporter->lost))
-            status =
-                ss_fail(SS_INTERNAL, "rank %d: a report to the controller was lost", link->rank);
+        if (!status)
+            status = check_reporter(rank);
         if (status || rank->leaving)
             break;
         uint64_t until = ss_now_ns() + SLEEP_MAX_NS;
@@ -175,6 +189,11 @@ void ss_rank_post_report(void *user, const struct ss_report *report)
     size_t bytes;
     pthread_mutex_lock(&reporter->lock);
     numbered.serial = ++reporter->serial;
+    if (report->kind == SS_REPORT_FAILED && !reporter->failed_ns) {
+        snprintf(reporter->failure, sizeof reporter->failure, "%.*s", (int)report->message_bytes,
+                 (const char *)report->message);
+        atomic_store(&reporter->failed_ns, ss_now_ns());
+    }
     enum ss_status status =
         ss_report_encode(&numbered, reporter->buffer, reporter->bytes_max, &bytes);
     if (!status)

@@ -26,6 +26,9 @@ struct ss_rank_options {
     struct ss_rank_reporter *reporter; /* the stage's */
     int tp;
     size_t message_bytes_max;
+    /* How long a rank that reported a failure waits for the controller's rank to end the group
+     * before it fails itself. */
+    uint64_t patience_ns;
     /* The controller's rank only: takes a report; REPORT lives during the call. Link thread. */
     void (*on_report)(void *user, const struct ss_report *report);
     void (*on_drain)(void *user); /* the controller's rank only: some rank was asked to end */
@@ -57,7 +60,9 @@ SS_MUST_CHECK enum ss_status ss_rank_ask_drain(struct ss_rank *rank);
 struct ss_rank_reporter {
     struct ss_link *link;
     atomic_bool lost;
-    pthread_mutex_t lock; /* guards the buffer and the serial number */
+    _Atomic uint64_t failed_ns;     /* when a failure was reported; 0: none was */
+    char failure[SS_MESSAGE_BYTES]; /* why; written before FAILED_NS, once */
+    pthread_mutex_t lock;           /* guards the buffer and the serial number */
     unsigned char *buffer;
     uint64_t serial; /* of the latest report */
     size_t bytes_max;

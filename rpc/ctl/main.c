@@ -1,5 +1,6 @@
 /* swapctl: a server's status, and requests to it, for people. */
 #include <locale.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -45,7 +46,7 @@ enum ctl_exit ctl_fail(const struct ctl_options *options, int error)
 int ctl_timeout_ms(const struct ctl_options *options, double default_s)
 {
     double seconds = options->timeout_s < 0 ? default_s : options->timeout_s;
-    return seconds > 0 ? (int)(seconds * 1000 + 0.5) : SWAPCLIENT_FOREVER;
+    return seconds > 0 ? (int)ceil(seconds * 1000) : SWAPCLIENT_FOREVER;
 }
 
 /* load, drop, drain and shutdown: one answer without content. */

@@ -191,7 +191,8 @@ static bool parse_submit_option(struct argp_state *state, struct ctl_options *op
         submit->class_name = text;
         return true;
     case KEY_DEADLINE:
-        submit->deadline_ms = (uint32_t)(1000 * parse_number(state, "deadline", text, 86400));
+        /* Upwards: 0 would mean none. */
+        submit->deadline_ms = (uint32_t)ceil(1000 * parse_number(state, "deadline", text, 86400));
         return true;
     default:
         return false;

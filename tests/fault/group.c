@@ -262,6 +262,7 @@ static enum ss_status serve(struct member *member)
                                       .tp = group->catalog->tp,
                                       .message_bytes_max =
                                           ss_catalog_message_bytes_max(group->catalog),
+                                      .patience_ns = group->catalog->config->limits.peer_timeout_ns,
                                       .on_report = member->driver ? on_report : 0,
                                       .on_turn = on_turn,
                                       .user = member};

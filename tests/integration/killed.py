@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 from experiments.server import Server
@@ -15,6 +17,7 @@ from serving import (
 )  # fmt: skip
 
 CONFIG = config("opt-tiny", device={"link": {"bandwidth": "2MB/s"}})
+SLOW = config("opt-tiny", device={"link": {"bandwidth": "400KB/s"}})
 SESSION = b"OMPI_MCA_orte_jobfam_session_dir="
 
 
@@ -64,6 +67,35 @@ def test_killed_rank() -> None:
             expect_equal(traces.left(), [], "what a drain leaves")
 
 
+def test_accepted_are_answered() -> None:
+    """A rank dies, and mpirun leaves the others a second: what was accepted is answered."""
+    prompt = golden("opt-tiny")["prompt_ids"]
+    with serving(SLOW) as server, Peer(server.endpoint) as peer, server.client() as client:
+        for number in range(1, 31):
+            peer.submit(number, "opt-tiny", prompt, max_tokens=200, ignore_eos=True, stream=False)
+        eventually(lambda: client.status().accepted >= 30, "all accepted")
+        os.kill(server.rank_pids()[3], signal.SIGKILL)
+        left = set(range(1, 31))
+        while left:
+            reply = peer.receive()
+            expect_equal(reply.get("code"), "internal", f"request {reply['id']}: {reply}")
+            left.remove(reply["id"])
+        expect(server.wait() != 0, "rank 3 was killed")
+        expect("answered as lost" in server.tail(), server.tail())
+
+
+def test_stopped_first_rank() -> None:
+    """Rank 0 stands still in the middle of its work: the others do not wait for it for ever."""
+    slow = config("opt-tiny", device={"link": {"bandwidth": "200KB/s"}},
+                  limits={"peer_timeout": "1s"})  # fmt: skip
+    with serving(slow) as server, Peer(server.endpoint) as peer:
+        peer.submit(1, "opt-tiny", golden("opt-tiny")["prompt_ids"], max_tokens=1)
+        time.sleep(0.3)  # it is being loaded, for a second or more
+        os.kill(server.rank_pids()[0], signal.SIGSTOP)
+        expect(server.wait(30) != 0, "the job ends")
+        expect("has not ended the group" in server.tail(60), server.tail(60))
+
+
 def test_killed_mpirun() -> None:
     """Nobody is left to clean up: the ranks end by themselves, and the next start works. What Open
     MPI leaves then (its segments in /dev/shm) is its own, and hinders nobody."""
@@ -94,12 +126,15 @@ def test_port_in_use() -> None:
     endpoint = free_port()
     with serving(CONFIG, endpoint=endpoint) as server:
         path = server.log.parent / "config.yaml"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "log_level": "debug"}))
         done = run_swapserve(path, 4, "--endpoint", endpoint, timeout=30)
         expect(done.returncode not in (0, 124), f"exit status {done.returncode}:\n{done.stdout}")
         said = [line for line in done.stdout.splitlines() if endpoint in line and "use" in line]
         expect_equal(len(said), 1, f"once: {endpoint} is in use:\n{done.stdout}")
+        expect("start: arena" not in done.stdout, f"before memory is reserved:\n{done.stdout}")
         expect_equal(server.drain(), 0, "the first server's exit status")
 
 
 if __name__ == "__main__":
-    main(test_killed_rank, test_killed_mpirun, test_killed_socket_file, test_port_in_use)
+    main(test_killed_rank, test_accepted_are_answered, test_stopped_first_rank,
+         test_killed_mpirun, test_killed_socket_file, test_port_in_use)  # fmt: skip
