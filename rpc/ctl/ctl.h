@@ -47,8 +47,11 @@ struct ctl_options {
 /* options.c: parses the command line, or prints what is wrong with it and ends the program. */
 void ctl_options_parse(struct ctl_options *options, int argc, char **argv);
 void ctl_options_free(struct ctl_options *options);
+/* Milliseconds for the library from --timeout, or DEFAULT_S if it was not given. */
+int ctl_timeout_ms(const struct ctl_options *options, double default_s);
 
-/* Prints swapclient_message() for ERROR, with advice, and returns the exit status for it. */
+/* failure.c: prints swapclient_message() for ERROR, with advice, and returns the exit status for
+ * it. */
 enum ctl_exit ctl_fail(const struct ctl_options *options, int error);
 
 /* submit.c */
@@ -57,8 +60,5 @@ enum ctl_exit ctl_submit(const struct ctl_options *options, struct swapclient *c
 /* status.c */
 enum ctl_exit ctl_status(const struct ctl_options *options, struct swapclient *client);
 enum ctl_exit ctl_models(const struct ctl_options *options, struct swapclient *client);
-
-/* Milliseconds for the library from --timeout, or DEFAULT_S if it was not given. */
-int ctl_timeout_ms(const struct ctl_options *options, double default_s);
 
 #endif

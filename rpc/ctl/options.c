@@ -338,3 +338,9 @@ void ctl_options_free(struct ctl_options *options)
     free(options->text);
     free(options->tokens);
 }
+
+int ctl_timeout_ms(const struct ctl_options *options, double default_s)
+{
+    double seconds = options->timeout_s < 0 ? default_s : options->timeout_s;
+    return seconds > 0 ? (int)ceil(seconds * 1000) : SWAPCLIENT_FOREVER;
+}
