@@ -215,16 +215,21 @@ static inline size_t ss_stage_align(size_t bytes, size_t unit)
     return (bytes + unit - 1) / unit * unit;
 }
 
-/* residency.c */
-SS_MUST_CHECK enum ss_status ss_stage_load(struct ss_stage *stage, const struct ss_entry *entry);
-SS_MUST_CHECK enum ss_status ss_stage_drop(struct ss_stage *stage, const struct ss_entry *entry);
-SS_MUST_CHECK enum ss_status ss_stage_move(struct ss_stage *stage, const struct ss_entry *entry);
+/* pages.c */
 ss_device_address ss_stage_page_address(const struct ss_stage *stage, uint32_t page);
 SS_MUST_CHECK enum ss_status ss_stage_check_pages(const struct ss_stage *stage, uint32_t page,
                                                   uint64_t bytes, const char *what);
 void ss_stage_touch_pages(struct ss_stage *stage, uint32_t page, uint64_t bytes, uint64_t number);
 /* The latest entry whose compute touched any page of the range. */
 uint64_t ss_stage_last_use(const struct ss_stage *stage, uint32_t page, uint64_t bytes);
+
+/* residency.c */
+SS_MUST_CHECK enum ss_status ss_stage_load(struct ss_stage *stage, const struct ss_entry *entry);
+SS_MUST_CHECK enum ss_status ss_stage_drop(struct ss_stage *stage, const struct ss_entry *entry);
+/* From entry NUMBER on the chunk is where it moves to; its bytes. */
+SS_MUST_CHECK enum ss_status ss_stage_move_chunk(struct ss_stage *stage,
+                                                 const struct ss_page_move *move, uint64_t number,
+                                                 uint64_t *bytes);
 void ss_stage_arrived(void *user, uint64_t number, int count, uint64_t now_ns);
 void ss_stage_load_ended(void *user, uint64_t number, int count, enum ss_status status);
 
@@ -236,7 +241,14 @@ SS_MUST_CHECK enum ss_status ss_stage_update_slots(struct ss_stage *stage,
 SS_MUST_CHECK enum ss_status ss_stage_close(struct ss_stage *stage, const struct ss_entry *entry);
 SS_MUST_CHECK enum ss_status ss_stage_spill(struct ss_stage *stage, const struct ss_entry *entry);
 SS_MUST_CHECK enum ss_status ss_stage_restore(struct ss_stage *stage, const struct ss_entry *entry);
+/* As ss_stage_move_chunk(). */
+SS_MUST_CHECK enum ss_status ss_stage_move_block(struct ss_stage *stage,
+                                                 const struct ss_page_move *move, uint64_t number,
+                                                 uint64_t *bytes);
 uint64_t ss_stage_block_bytes(const struct ss_stage *stage, uint16_t model);
+
+/* move.c */
+SS_MUST_CHECK enum ss_status ss_stage_move(struct ss_stage *stage, const struct ss_entry *entry);
 
 /* batch.c, flight.c */
 SS_MUST_CHECK enum ss_status ss_stage_batch(struct ss_stage *stage, const struct ss_entry *entry,

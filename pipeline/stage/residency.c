@@ -5,44 +5,6 @@
 #include "engine/base/log.h"
 #include "pipeline/stage/internal.h"
 
-ss_device_address ss_stage_page_address(const struct ss_stage *stage, uint32_t page)
-{
-    return stage->pool + (uint64_t)page * stage->options.limits.page_bytes;
-}
-
-static uint64_t pages_of(const struct ss_stage *stage, uint64_t bytes)
-{
-    uint64_t page = stage->options.limits.page_bytes;
-    return (bytes + page - 1) / page;
-}
-
-enum ss_status ss_stage_check_pages(const struct ss_stage *stage, uint32_t page, uint64_t bytes,
-                                    const char *what)
-{
-    if (page + pages_of(stage, bytes) <= stage->page_count)
-        return SS_OK;
-    return ss_fail(SS_INVALID,
-                   "%s at page %" PRIu32 " of %" PRIu64 " bytes: the pool has %" PRIu32 " pages",
-                   what, page, bytes, stage->page_count);
-}
-
-void ss_stage_touch_pages(struct ss_stage *stage, uint32_t page, uint64_t bytes, uint64_t number)
-{
-    uint64_t end = page + pages_of(stage, bytes);
-    for (uint64_t i = page; i < end; i++)
-        if (stage->page_last_use[i] < number)
-            stage->page_last_use[i] = number;
-}
-
-uint64_t ss_stage_last_use(const struct ss_stage *stage, uint32_t page, uint64_t bytes)
-{
-    uint64_t latest = 0, end = page + pages_of(stage, bytes);
-    for (uint64_t i = page; i < end; i++)
-        if (latest < stage->page_last_use[i])
-            latest = stage->page_last_use[i];
-    return latest;
-}
-
 static enum ss_status find_chunk(struct ss_stage *stage, uint16_t model, uint16_t chunk,
                                  const char *what, struct stage_model **model_out,
                                  struct resident **chunk_out)
@@ -227,11 +189,11 @@ enum ss_status ss_stage_drop(struct ss_stage *stage, const struct ss_entry *entr
                             : SS_OK;
 }
 
-static enum ss_status move_chunk(struct ss_stage *stage, const struct ss_page_move *move,
-                                 uint64_t number, uint64_t *bytes)
+enum ss_status ss_stage_move_chunk(struct ss_stage *stage, const struct ss_page_move *move,
+                                   uint64_t number, uint64_t *bytes)
 {
-    struct stage_model *model;
-    struct resident *resident;
+    struct stage_model *model = 0;
+    struct resident *resident = 0;
     enum ss_status status = find_chunk(stage, move->model, move->index, "move", &model, &resident);
     if (status)
         return status;
@@ -246,61 +208,4 @@ static enum ss_status move_chunk(struct ss_stage *stage, const struct ss_page_mo
     resident->last_use = number;
     stage->awaiting = number;
     return SS_OK;
-}
-
-static enum ss_status move_block(struct ss_stage *stage, const struct ss_page_move *move,
-                                 uint64_t number, uint64_t *bytes)
-{
-    struct slot *slot = &stage->slots[move->slot];
-    if (move->slot >= stage->options.limits.slots_max || move->index >= slot->block_count ||
-        slot->blocks[move->index] != move->from)
-        return ss_fail(SS_INVALID, "move: block %u of slot %u is not at page %" PRIu32, move->index,
-                       move->slot, move->from);
-    *bytes = ss_stage_block_bytes(stage, slot->model);
-    slot->blocks[move->index] = move->to;
-    slot->last_batch = number;
-    return SS_OK;
-}
-
-/* A range that slides by less than its own length is moved in steps of that distance, so that no
- * single copy overlaps itself. */
-static enum ss_status slide(struct ss_stage *stage, uint32_t from, uint32_t to, uint64_t bytes)
-{
-    uint64_t page = stage->options.limits.page_bytes;
-    uint64_t distance = (uint64_t)(from > to ? from - to : to - from) * page;
-    ss_device_address source = ss_stage_page_address(stage, from);
-    ss_device_address target = ss_stage_page_address(stage, to);
-    for (uint64_t done = 0; done < bytes && distance;) {
-        uint64_t step = bytes - done < distance ? bytes - done : distance;
-        uint64_t at = to < from ? done : bytes - done - step;
-        enum ss_status status =
-            stage->device->copy_on_device(stage->compute, target + at, source + at, step);
-        if (status)
-            return status;
-        done += step;
-    }
-    return SS_OK;
-}
-
-enum ss_status ss_stage_move(struct ss_stage *stage, const struct ss_entry *entry)
-{
-    for (uint32_t i = 0; i < entry->move_count; i++) {
-        const struct ss_page_move *move = &entry->moves[i];
-        uint64_t bytes = 0;
-        if (move->stage != stage->stage)
-            continue;
-        enum ss_status status = move->slot == SS_NO_SLOT
-                                    ? move_chunk(stage, move, entry->number, &bytes)
-                                    : move_block(stage, move, entry->number, &bytes);
-        if (!status)
-            status = ss_stage_check_pages(stage, move->to, bytes, "move");
-        if (!status)
-            status = slide(stage, move->from, move->to, bytes);
-        if (status)
-            return status;
-        ss_stage_touch_pages(stage, move->from, bytes, entry->number);
-        ss_stage_touch_pages(stage, move->to, bytes, entry->number);
-    }
-    enum ss_status status = stage->device->signal(stage->compute, stage->computed, entry->number);
-    return status ? status : ss_stage_report_when_done(stage, stage->compute, entry->number);
 }

@@ -115,6 +115,20 @@ enum ss_status ss_stage_close(struct ss_stage *stage, const struct ss_entry *ent
     return SS_OK;
 }
 
+enum ss_status ss_stage_move_block(struct ss_stage *stage, const struct ss_page_move *move,
+                                   uint64_t number, uint64_t *bytes)
+{
+    struct slot *slot = &stage->slots[move->slot];
+    if (move->slot >= stage->options.limits.slots_max || move->index >= slot->block_count ||
+        slot->blocks[move->index] != move->from)
+        return ss_fail(SS_INVALID, "move: block %u of slot %u is not at page %" PRIu32, move->index,
+                       move->slot, move->from);
+    *bytes = ss_stage_block_bytes(stage, slot->model);
+    slot->blocks[move->index] = move->to;
+    slot->last_batch = number;
+    return SS_OK;
+}
+
 /* The spill area is counted in units of this rank's largest KV block. */
 static enum ss_status check_spill(const struct ss_stage *stage, const struct ss_entry *entry)
 {
