@@ -30,11 +30,13 @@ void ss_cpu_record_abort(struct ss_stream *base)
 enum ss_status ss_cpu_record(struct cpu_stream *stream, const struct cpu_work *work)
 {
     struct ss_recording *recording = stream->recording;
+    enum ss_status status = ss_cpu_planted(ss_cpu_work_name(work->kind));
+    if (status)
+        return ss_cpu_fail((struct cpu_device *)stream->base.device, status);
     SS_ASSERT(work->kind == CPU_RUN || work->kind == CPU_COPY_SMALL);
     if (recording->count == recording->capacity) {
         size_t capacity = recording->capacity ? 2 * recording->capacity : CAPACITY_FIRST;
-        enum ss_status status =
-            ss_realloc(&recording->works, capacity, sizeof *recording->works, "recording");
+        status = ss_realloc(&recording->works, capacity, sizeof *recording->works, "recording");
         if (status)
             return status;
         recording->capacity = capacity;
@@ -52,12 +54,14 @@ enum ss_status ss_cpu_record_end(struct ss_stream *base, struct ss_recording **r
     return SS_OK;
 }
 
-enum ss_status ss_cpu_play(struct ss_stream *stream, const struct ss_recording *recording)
+enum ss_status ss_cpu_play(struct ss_stream *base, const struct ss_recording *recording)
 {
+    struct cpu_stream *stream = (struct cpu_stream *)base;
     enum ss_status status = SS_OK;
+    SS_ASSERT(!stream->recording);
     for (size_t i = 0; i < recording->count && !status; i++) {
         struct cpu_work work = recording->works[i];
-        status = ss_cpu_enqueue(stream, &work);
+        status = ss_cpu_queue(stream, &work);
     }
     return status;
 }

@@ -44,16 +44,20 @@ static void run(struct cpu_stream *stream, struct cpu_work *work)
         (void)ss_cpu_fail(device_of(stream), status);
 }
 
-static const char *const names[CPU_WORK_KINDS] = {
-    [CPU_SIGNAL] = "signal",
-    [CPU_WAIT] = "wait",
-    [CPU_COPY_TO_DEVICE] = "copy_to_device",
-    [CPU_COPY_TO_HOST] = "copy_to_host",
-    [CPU_COPY_ON_DEVICE] = "copy_on_device",
-    [CPU_COPY_SMALL] = "copy_small",
-    [CPU_HOST_CALL] = "host_call",
-    [CPU_RUN] = "run",
-};
+const char *ss_cpu_work_name(enum cpu_work_kind kind)
+{
+    static const char *const names[CPU_WORK_KINDS] = {
+        [CPU_SIGNAL] = "signal",
+        [CPU_WAIT] = "wait",
+        [CPU_COPY_TO_DEVICE] = "copy_to_device",
+        [CPU_COPY_TO_HOST] = "copy_to_host",
+        [CPU_COPY_ON_DEVICE] = "copy_on_device",
+        [CPU_COPY_SMALL] = "copy_small",
+        [CPU_HOST_CALL] = "host_call",
+        [CPU_RUN] = "run",
+    };
+    return names[kind];
+}
 
 /* The link that a copy goes over; null where it is not paced. */
 static struct cpu_link *link_of(struct cpu_stream *stream, enum cpu_work_kind kind)
@@ -69,7 +73,7 @@ static void copy(struct cpu_stream *stream, const struct cpu_work *work)
 {
     struct cpu_device *device = device_of(stream);
     struct cpu_link *link = link_of(stream, work->kind);
-    enum ss_status status = ss_cpu_planted(names[work->kind]);
+    enum ss_status status = ss_cpu_planted(ss_cpu_work_name(work->kind));
     if (status) {
         (void)ss_cpu_fail(device, status);
         return;
@@ -164,12 +168,9 @@ static enum ss_status grow(struct cpu_stream *stream)
     return SS_OK;
 }
 
-enum ss_status ss_cpu_enqueue(struct ss_stream *base, struct cpu_work *work)
+enum ss_status ss_cpu_queue(struct cpu_stream *stream, struct cpu_work *work)
 {
-    struct cpu_stream *stream = (struct cpu_stream *)base;
-    enum ss_status status = ss_cpu_planted(names[work->kind]);
-    if (!status && stream->recording)
-        return ss_cpu_record(stream, work);
+    enum ss_status status = ss_cpu_planted(ss_cpu_work_name(work->kind));
     work->queued_ns = ss_now_ns();
     pthread_mutex_lock(&stream->lock);
     if (!status && stream->count == stream->capacity)
@@ -236,93 +237,4 @@ void ss_cpu_stream_destroy(struct ss_stream *base)
     pthread_join(stream->worker, 0);
     count_streams(device_of(stream), -1);
     release(stream);
-}
-
-static enum ss_status queue_point(struct ss_stream *stream, enum cpu_work_kind kind,
-                                  struct ss_timeline *timeline, uint64_t value)
-{
-    SS_ASSERT(timeline->device == stream->device);
-    struct cpu_work work = {.kind = kind, .point = {(struct cpu_timeline *)timeline, value}};
-    return ss_cpu_enqueue(stream, &work);
-}
-
-enum ss_status ss_cpu_signal(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value)
-{
-    return queue_point(stream, CPU_SIGNAL, timeline, value);
-}
-
-enum ss_status ss_cpu_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value)
-{
-    return queue_point(stream, CPU_WAIT, timeline, value);
-}
-
-static enum ss_status check(struct ss_stream *stream, enum cpu_work_kind kind,
-                            ss_device_address address, size_t bytes)
-{
-    return ss_cpu_check_range((struct cpu_device *)stream->device, names[kind], address, bytes);
-}
-
-enum ss_status ss_cpu_copy_to_device(struct ss_stream *stream, ss_device_address to,
-                                     const void *from, size_t bytes)
-{
-    struct cpu_work work = {.kind = CPU_COPY_TO_DEVICE,
-                            .copy = {(void *)(uintptr_t)to, from, bytes}};
-    enum ss_status status = check(stream, work.kind, to, bytes);
-    return status ? status : ss_cpu_enqueue(stream, &work);
-}
-
-enum ss_status ss_cpu_copy_to_host(struct ss_stream *stream, void *to, ss_device_address from,
-                                   size_t bytes)
-{
-    struct cpu_work work = {.kind = CPU_COPY_TO_HOST,
-                            .copy = {to, (const void *)(uintptr_t)from, bytes}};
-    enum ss_status status = check(stream, work.kind, from, bytes);
-    return status ? status : ss_cpu_enqueue(stream, &work);
-}
-
-enum ss_status ss_cpu_copy_on_device(struct ss_stream *stream, ss_device_address to,
-                                     ss_device_address from, size_t bytes)
-{
-    struct cpu_work work = {.kind = CPU_COPY_ON_DEVICE,
-                            .copy = {(void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes}};
-    SS_ASSERT(to + bytes <= from || from + bytes <= to);
-    enum ss_status status = check(stream, work.kind, to, bytes);
-    if (!status)
-        status = check(stream, work.kind, from, bytes);
-    return status ? status : ss_cpu_enqueue(stream, &work);
-}
-
-enum ss_status ss_cpu_copy_small(struct ss_stream *stream, const struct ss_small_copy *copies,
-                                 uint32_t count)
-{
-    enum ss_status status = SS_OK;
-    SS_ASSERT(count <= SS_SMALL_COPIES_MAX);
-    for (uint32_t i = 0; i < count && !status; i++) {
-        struct cpu_work work = {.kind = CPU_COPY_SMALL,
-                                .copy = {(void *)(uintptr_t)copies[i].to,
-                                         (const void *)(uintptr_t)copies[i].from, copies[i].bytes}};
-        /* Either side may be the host's, not both. */
-        if (check(stream, work.kind, copies[i].from, copies[i].bytes))
-            status = check(stream, work.kind, copies[i].to, copies[i].bytes);
-        if (!status)
-            status = ss_cpu_enqueue(stream, &work);
-    }
-    return status;
-}
-
-enum ss_status ss_cpu_host_call(struct ss_stream *stream, void (*call)(void *argument),
-                                void *argument)
-{
-    struct cpu_work work = {.kind = CPU_HOST_CALL, .host = {call, argument}};
-    return ss_cpu_enqueue(stream, &work);
-}
-
-enum ss_status ss_cpu_stream_run(struct ss_stream *stream, enum ss_status (*call)(void *arguments),
-                                 const void *arguments, size_t bytes)
-{
-    struct cpu_work work = {.kind = CPU_RUN, .run.call = call};
-    SS_ASSERT(bytes <= SS_CPU_ARGUMENT_BYTES);
-    if (bytes)
-        memcpy(work.run.arguments, arguments, bytes);
-    return ss_cpu_enqueue(stream, &work);
 }

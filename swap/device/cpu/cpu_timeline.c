@@ -116,10 +116,3 @@ uint64_t ss_cpu_timeline_await(struct cpu_timeline *timeline, uint64_t value)
     pthread_mutex_unlock(&timeline->lock);
     return due_ns;
 }
-
-void ss_cpu_timeline_wake(struct cpu_timeline *timeline)
-{
-    pthread_mutex_lock(&timeline->lock);
-    pthread_cond_broadcast(&timeline->raised);
-    pthread_mutex_unlock(&timeline->lock);
-}

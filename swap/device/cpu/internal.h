@@ -106,17 +106,22 @@ struct cpu_stream {
     uint64_t clock_ns; /* the worker's */
 };
 
-/* cpu_device.c: makes STATUS and this thread's message the device's health, if it has none yet, and
+/* cpu_health.c: makes STATUS and this thread's message the device's health, if it has none yet, and
  * wakes all who wait on its timelines. Returns STATUS. */
 enum ss_status ss_cpu_fail(struct cpu_device *device, enum ss_status status);
 /* SS_OK, or sets this thread's message to the first failure. */
 enum ss_status ss_cpu_health(struct ss_device *device);
 bool ss_cpu_failed(const struct cpu_device *device);
+/* The planted fault of CALL: SS_IO if it is this one's turn to fail. */
+SS_MUST_CHECK enum ss_status ss_cpu_planted(const char *call);
+
+/* cpu_memory.c */
+enum ss_status ss_cpu_alloc(struct ss_device *device, size_t bytes, ss_device_address *out);
+void ss_cpu_free(struct ss_device *device, ss_device_address address);
+void ss_cpu_free_all(struct cpu_device *device);
 /* SS_INVALID if [ADDRESS, ADDRESS + BYTES) is not inside one allocation. */
 SS_MUST_CHECK enum ss_status ss_cpu_check_range(struct cpu_device *device, const char *call,
                                                 ss_device_address address, size_t bytes);
-/* The planted fault of CALL: SS_IO if it is this one's turn to fail. */
-SS_MUST_CHECK enum ss_status ss_cpu_planted(const char *call);
 
 /* cpu_link.c: reserves BYTES of the link from stream time START_NS on; when the last has passed. */
 uint64_t ss_cpu_link_reserve(struct cpu_link *link, uint64_t start_ns, size_t bytes);
@@ -133,13 +138,26 @@ void ss_cpu_timeline_signal(struct cpu_timeline *timeline, uint64_t value, uint6
 /* From a worker: blocks until VALUE or the device's failure. Returns a stream time no later than
  * now at which the wait was over. */
 uint64_t ss_cpu_timeline_await(struct cpu_timeline *timeline, uint64_t value);
-/* Wakes all waiters, to look at the device's health. */
-void ss_cpu_timeline_wake(struct cpu_timeline *timeline);
 
-/* cpu_stream.c */
+/* cpu_stream.c: a queue, and the thread that works through it. */
 enum ss_status ss_cpu_stream_create(struct ss_device *device, enum ss_stream_kind kind,
                                     struct ss_stream **out);
 void ss_cpu_stream_destroy(struct ss_stream *stream);
+/* The call that asks for such work. */
+const char *ss_cpu_work_name(enum cpu_work_kind kind);
+/* Work that is lost makes the device fail, as others may wait for it. */
+SS_MUST_CHECK enum ss_status ss_cpu_queue(struct cpu_stream *stream, struct cpu_work *work);
+
+/* cpu_recording.c */
+enum ss_status ss_cpu_record_begin(struct ss_stream *stream);
+enum ss_status ss_cpu_record_end(struct ss_stream *stream, struct ss_recording **recording);
+void ss_cpu_record_abort(struct ss_stream *stream);
+enum ss_status ss_cpu_play(struct ss_stream *stream, const struct ss_recording *recording);
+void ss_cpu_recording_destroy(struct ss_device *device, struct ss_recording *recording);
+/* Adds WORK to what STREAM records. */
+SS_MUST_CHECK enum ss_status ss_cpu_record(struct cpu_stream *stream, const struct cpu_work *work);
+
+/* cpu_work.c */
 enum ss_status ss_cpu_signal(struct ss_stream *stream, struct ss_timeline *timeline,
                              uint64_t value);
 enum ss_status ss_cpu_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value);
@@ -153,16 +171,5 @@ enum ss_status ss_cpu_copy_small(struct ss_stream *stream, const struct ss_small
                                  uint32_t count);
 enum ss_status ss_cpu_host_call(struct ss_stream *stream, void (*call)(void *argument),
                                 void *argument);
-
-/* cpu_recording.c */
-enum ss_status ss_cpu_record_begin(struct ss_stream *stream);
-enum ss_status ss_cpu_record_end(struct ss_stream *stream, struct ss_recording **recording);
-void ss_cpu_record_abort(struct ss_stream *stream);
-enum ss_status ss_cpu_play(struct ss_stream *stream, const struct ss_recording *recording);
-void ss_cpu_recording_destroy(struct ss_device *device, struct ss_recording *recording);
-/* Adds WORK to what STREAM records. */
-SS_MUST_CHECK enum ss_status ss_cpu_record(struct cpu_stream *stream, const struct cpu_work *work);
-/* Queues WORK, or records it. */
-SS_MUST_CHECK enum ss_status ss_cpu_enqueue(struct ss_stream *stream, struct cpu_work *work);
 
 #endif
