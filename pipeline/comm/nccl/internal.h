@@ -45,7 +45,7 @@ struct nccl_comm {
     struct channel channels[CHANNELS];
 };
 
-/* A failure of CHANNEL, recorded as the device's health. */
+/* failure.c: a failure of CHANNEL, recorded as the device's health. */
 enum ss_status ss_nccl_fail(struct nccl_comm *comm, enum ss_status status,
                             const struct channel *channel, const char *what);
 SS_MUST_CHECK enum ss_status ss_nccl_check(struct nccl_comm *comm, const struct channel *channel,
