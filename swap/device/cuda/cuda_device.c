@@ -2,84 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/assert.h"
-#include "engine/base/fault.h"
 #include "engine/base/memory.h"
 #include "swap/device/cuda/internal.h"
 #include "swap/device/cuda/small_copy.h"
 
 #define ALIGNMENT 256u
 
-static enum ss_status record(struct cuda_device *device, enum ss_status status, const char *call,
-                             const char *what)
-{
-    int none = SS_OK;
-    pthread_mutex_lock(&device->lock);
-    if (atomic_compare_exchange_strong(&device->failed, &none, (int)status))
-        snprintf(device->message, sizeof device->message, "GPU %d: %s: %s", device->index, call,
-                 what);
-    pthread_mutex_unlock(&device->lock);
-    return ss_fail(status, "GPU %d: %s: %s", device->index, call, what);
-}
-
-enum ss_status ss_cuda_begin(struct ss_device *base, const char *call)
-{
-    struct cuda_device *device = ss_cuda_device_of(base);
-    if (ss_fault(SS_FAULT_DEVICE))
-        return record(device, SS_IO, call, "planted fault");
-    ss_cuda_use(device);
-    return SS_OK;
-}
-
-enum ss_status ss_cuda_check(struct ss_device *base, int code, const char *call)
-{
-    struct cuda_device *device = ss_cuda_device_of(base);
-    if (code == cudaSuccess)
-        return SS_OK;
-    cudaGetLastError(); /* what does not outlive its call must not be found by the next one */
-    return record(device, code == cudaErrorMemoryAllocation ? SS_NO_MEMORY : SS_IO, call,
-                  cudaGetErrorString((cudaError_t)code));
-}
-
-enum ss_status ss_cuda_try(struct ss_device *base, int code, const char *call)
-{
-    if (code == cudaSuccess)
-        return SS_OK;
-    cudaGetLastError();
-    return ss_fail(SS_UNSUPPORTED, "GPU %d: %s: %s", ss_cuda_device_of(base)->index, call,
-                   cudaGetErrorString((cudaError_t)code));
-}
-
-enum ss_status ss_cuda_fail(struct ss_device *base, enum ss_status status, const char *call,
-                            const char *what)
-{
-    return record(ss_cuda_device_of(base), status, call, what);
-}
-
-enum ss_status ss_cuda_driver_check(struct cuda_device *device, CUresult result, const char *call)
-{
-    const char *text = "unknown error";
-    if (result == CUDA_SUCCESS)
-        return SS_OK;
-    device->driver.error_string(result, &text);
-    return record(device, SS_IO, call, text);
-}
-
-void ss_cuda_use(const struct cuda_device *device)
-{
-    static _Thread_local int current = -1;
-    if (current != device->index && cudaSetDevice(device->index) == cudaSuccess)
-        current = device->index;
-}
-
 int ss_cuda_device_index(const struct ss_device *device)
 {
     return ((const struct cuda_device *)device)->index;
-}
-
-void *ss_cuda_stream_native(struct ss_stream *stream)
-{
-    return ((struct cuda_stream *)stream)->native;
 }
 
 static void destroy(struct ss_device *base)
@@ -142,120 +73,6 @@ static void host_unregister(struct ss_device *base, void *memory, size_t bytes)
     cudaHostUnregister(memory);
 }
 
-static enum ss_status stream_create(struct ss_device *base, enum ss_stream_kind kind,
-                                    struct ss_stream **out)
-{
-    struct cuda_stream *stream;
-    int least = 0, greatest = 0;
-    enum ss_status status = ss_alloc(&stream, 1, sizeof *stream, "stream");
-    if (status)
-        return status;
-    status = ss_cuda_begin(base, "stream_create");
-    if (status)
-        goto release;
-    cudaDeviceGetStreamPriorityRange(&least, &greatest);
-    /* Edges carry what another rank waits for: they go before this rank's own compute. */
-    int priority = kind == SS_STREAM_EDGE ? greatest : least;
-    status = ss_cuda_check(
-        base, (int)cudaStreamCreateWithPriority(&stream->native, cudaStreamNonBlocking, priority),
-        "stream_create: cudaStreamCreateWithPriority");
-    if (status)
-        goto release;
-    stream->base.device = base;
-    stream->kind = kind;
-    status = ss_cuda_calls_open(stream);
-    if (status)
-        goto close;
-    *out = &stream->base;
-    return SS_OK;
-close:
-    ss_cuda_calls_close(stream);
-    cudaStreamDestroy(stream->native);
-release:
-    ss_free(stream);
-    return status;
-}
-
-static void stream_destroy(struct ss_stream *base)
-{
-    struct cuda_stream *stream = (struct cuda_stream *)base;
-    ss_cuda_use(ss_cuda_device_of(base->device));
-    enum ss_status status = ss_cuda_check(base->device, (int)cudaStreamSynchronize(stream->native),
-                                          "stream_destroy: cudaStreamSynchronize");
-    (void)status; /* recorded as the device's health */
-    ss_cuda_calls_close(stream);
-    cudaStreamDestroy(stream->native);
-    ss_free(stream);
-}
-
-static enum ss_status copy(struct ss_stream *stream, void *to, const void *from, size_t bytes,
-                           enum cudaMemcpyKind kind, uint64_t *counter, const char *call)
-{
-    enum ss_status status = ss_cuda_begin(stream->device, call);
-    if (status || bytes == 0)
-        return status;
-    cudaError_t code = cudaMemcpyAsync(to, from, bytes, kind, ss_cuda_stream_native(stream));
-    status = ss_cuda_check(stream->device, (int)code, call);
-    if (!status && counter)
-        __atomic_fetch_add(counter, bytes, __ATOMIC_RELAXED);
-    return status;
-}
-
-static enum ss_status copy_to_device(struct ss_stream *stream, ss_device_address to,
-                                     const void *from, size_t bytes)
-{
-    return copy(stream, (void *)(uintptr_t)to, from, bytes, cudaMemcpyHostToDevice,
-                &stream->device->bytes_to_device, "copy_to_device: cudaMemcpyAsync");
-}
-
-static enum ss_status copy_to_host(struct ss_stream *stream, void *to, ss_device_address from,
-                                   size_t bytes)
-{
-    return copy(stream, to, (const void *)(uintptr_t)from, bytes, cudaMemcpyDeviceToHost,
-                &stream->device->bytes_to_host, "copy_to_host: cudaMemcpyAsync");
-}
-
-static enum ss_status copy_on_device(struct ss_stream *stream, ss_device_address to,
-                                     ss_device_address from, size_t bytes)
-{
-    return copy(stream, (void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes,
-                cudaMemcpyDeviceToDevice, 0, "copy_on_device: cudaMemcpyAsync");
-}
-
-static enum ss_status copy_small(struct ss_stream *stream, const struct ss_small_copy *copies,
-                                 uint32_t count)
-{
-    enum ss_status status = ss_cuda_begin(stream->device, "copy_small");
-    SS_ASSERT(count <= SS_SMALL_COPIES_MAX);
-    return status
-               ? status
-               : ss_cuda_check(stream->device,
-                               ss_cuda_small_copies(ss_cuda_stream_native(stream), copies, count),
-                               "copy_small: kernel");
-}
-
-enum ss_status ss_cuda_look(struct cuda_device *device)
-{
-    ss_cuda_use(device);
-    /* A kernel's fault shows in every later call, on any stream. */
-    cudaError_t code = cudaStreamQuery(device->watch);
-    return code == cudaErrorNotReady
-               ? SS_OK
-               : ss_cuda_check(&device->base, (int)code, "queued work: cudaStreamQuery");
-}
-
-static enum ss_status health(struct ss_device *base)
-{
-    struct cuda_device *device = ss_cuda_device_of(base);
-    enum ss_status failed = (enum ss_status)atomic_load(&device->failed);
-    if (!failed)
-        return SS_OK;
-    pthread_mutex_lock(&device->lock);
-    enum ss_status status = ss_fail(failed, "%s", device->message);
-    pthread_mutex_unlock(&device->lock);
-    return status;
-}
-
 static const struct ss_device_ops cuda_ops = {
     .name = "cuda",
     .destroy = destroy,
@@ -263,8 +80,8 @@ static const struct ss_device_ops cuda_ops = {
     .free = free_memory,
     .host_register = host_register,
     .host_unregister = host_unregister,
-    .stream_create = stream_create,
-    .stream_destroy = stream_destroy,
+    .stream_create = ss_cuda_stream_create,
+    .stream_destroy = ss_cuda_stream_destroy,
     .timeline_create = ss_cuda_timeline_create,
     .timeline_destroy = ss_cuda_timeline_destroy,
     .timeline_value = ss_cuda_timeline_value,
@@ -272,10 +89,10 @@ static const struct ss_device_ops cuda_ops = {
     .timeline_raise = ss_cuda_timeline_raise,
     .signal = ss_cuda_signal,
     .wait = ss_cuda_wait,
-    .copy_to_device = copy_to_device,
-    .copy_to_host = copy_to_host,
-    .copy_on_device = copy_on_device,
-    .copy_small = copy_small,
+    .copy_to_device = ss_cuda_copy_to_device,
+    .copy_to_host = ss_cuda_copy_to_host,
+    .copy_on_device = ss_cuda_copy_on_device,
+    .copy_small = ss_cuda_copy_small,
     .host_call = ss_cuda_host_call,
     .record_begin = ss_cuda_record_begin,
     .record_end = ss_cuda_record_end,
@@ -285,7 +102,7 @@ static const struct ss_device_ops cuda_ops = {
     .share = ss_cuda_share,
     .share_open = ss_cuda_share_open,
     .share_close = ss_cuda_share_close,
-    .health = health,
+    .health = ss_cuda_health,
 };
 
 static enum ss_status find_function(const char *name, unsigned version, void *out)

@@ -87,7 +87,7 @@ enum ss_status ss_cuda_timeline_wait(struct ss_timeline *timeline, uint64_t valu
     uint64_t begin = ss_now_ns(), look = LOOK_NS;
     while (ss_cuda_timeline_value(timeline) < clamp(value)) {
         uint64_t waited = ss_now_ns() - begin;
-        enum ss_status status = timeline->device->ops->health(timeline->device);
+        enum ss_status status = ss_cuda_health(timeline->device);
         if (!status && waited >= look) {
             status = ss_cuda_look(ss_cuda_device_of(timeline->device));
             look = waited + LOOK_NS;
@@ -121,7 +121,7 @@ enum ss_status ss_cuda_signal(struct ss_stream *stream, struct ss_timeline *time
         return status;
     /* The default flag orders all earlier writes of the stream before the counter's. */
     return ss_cuda_driver_check(device,
-                                device->driver.write_value(ss_cuda_stream_native(stream),
+                                device->driver.write_value(((struct cuda_stream *)stream)->native,
                                                            address_of(timeline), clamp(value),
                                                            CU_STREAM_WRITE_VALUE_DEFAULT),
                                 "signal: cuStreamWriteValue64");
@@ -141,7 +141,8 @@ enum ss_status ss_cuda_await_word(struct ss_stream *stream, ss_device_address wo
     if (status)
         return status;
     return ss_cuda_driver_check(device,
-                                device->driver.wait_value(ss_cuda_stream_native(stream), word,
-                                                          clamp(value), CU_STREAM_WAIT_VALUE_GEQ),
+                                device->driver.wait_value(((struct cuda_stream *)stream)->native,
+                                                          word, clamp(value),
+                                                          CU_STREAM_WAIT_VALUE_GEQ),
                                 "wait: cuStreamWaitValue64");
 }

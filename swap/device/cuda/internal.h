@@ -80,21 +80,16 @@ static inline struct cuda_device *ss_cuda_device_of(struct ss_device *device)
     return (struct cuda_device *)device;
 }
 
-/* A failure of queued work that no call has met yet. */
-enum ss_status ss_cuda_look(struct cuda_device *device);
-
+/* cuda_health.c, with what cuda.h has of it */
 /* Makes the device current on the calling thread; cheap after the first time. */
 void ss_cuda_use(const struct cuda_device *device);
+/* The driver's failure RESULT of CALL, recorded as ss_cuda_check() does. */
+enum ss_status ss_cuda_driver_check(struct cuda_device *device, CUresult result, const char *call);
+/* A failure of queued work that no call has met yet. */
+enum ss_status ss_cuda_look(struct cuda_device *device);
+enum ss_status ss_cuda_health(struct ss_device *device);
 
-/* cuda_calls.c */
-SS_MUST_CHECK enum ss_status ss_cuda_calls_start(struct cuda_device *device);
-void ss_cuda_calls_stop(struct cuda_device *device);
-SS_MUST_CHECK enum ss_status ss_cuda_calls_open(struct cuda_stream *stream);
-/* Waits for the calls under way; all earlier work of the stream is over. */
-void ss_cuda_calls_close(struct cuda_stream *stream);
-enum ss_status ss_cuda_host_call(struct ss_stream *stream, void (*call)(void *argument),
-                                 void *argument);
-
+/* cuda_timeline.c */
 /* Sleeps some 20 us. */
 void ss_cuda_nap(void);
 
@@ -108,6 +103,28 @@ enum ss_status ss_cuda_signal(struct ss_stream *stream, struct ss_timeline *time
                               uint64_t value);
 enum ss_status ss_cuda_wait(struct ss_stream *stream, struct ss_timeline *timeline, uint64_t value);
 
+/* cuda_calls.c */
+SS_MUST_CHECK enum ss_status ss_cuda_calls_start(struct cuda_device *device);
+void ss_cuda_calls_stop(struct cuda_device *device);
+SS_MUST_CHECK enum ss_status ss_cuda_calls_open(struct cuda_stream *stream);
+/* Waits for the calls under way; all earlier work of the stream is over. */
+void ss_cuda_calls_close(struct cuda_stream *stream);
+enum ss_status ss_cuda_host_call(struct ss_stream *stream, void (*call)(void *argument),
+                                 void *argument);
+
+/* cuda_stream.c */
+enum ss_status ss_cuda_stream_create(struct ss_device *device, enum ss_stream_kind kind,
+                                     struct ss_stream **out);
+void ss_cuda_stream_destroy(struct ss_stream *stream);
+enum ss_status ss_cuda_copy_to_device(struct ss_stream *stream, ss_device_address to,
+                                      const void *from, size_t bytes);
+enum ss_status ss_cuda_copy_to_host(struct ss_stream *stream, void *to, ss_device_address from,
+                                    size_t bytes);
+enum ss_status ss_cuda_copy_on_device(struct ss_stream *stream, ss_device_address to,
+                                      ss_device_address from, size_t bytes);
+enum ss_status ss_cuda_copy_small(struct ss_stream *stream, const struct ss_small_copy *copies,
+                                  uint32_t count);
+
 /* cuda_recording.c */
 enum ss_status ss_cuda_record_begin(struct ss_stream *stream);
 enum ss_status ss_cuda_record_end(struct ss_stream *stream, struct ss_recording **recording);
@@ -115,13 +132,11 @@ void ss_cuda_record_abort(struct ss_stream *stream);
 enum ss_status ss_cuda_play(struct ss_stream *stream, const struct ss_recording *recording);
 void ss_cuda_recording_destroy(struct ss_device *device, struct ss_recording *recording);
 
+/* cuda_share.c */
 enum ss_status ss_cuda_share(struct ss_device *device, ss_device_address address,
                              struct ss_device_share *out);
 enum ss_status ss_cuda_share_open(struct ss_device *device, const struct ss_device_share *share,
                                   ss_device_address *out);
 void ss_cuda_share_close(struct ss_device *device, ss_device_address address);
-
-/* The driver's failure RESULT of CALL, recorded as ss_cuda_check() does. */
-enum ss_status ss_cuda_driver_check(struct cuda_device *device, CUresult result, const char *call);
 
 #endif
