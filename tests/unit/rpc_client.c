@@ -11,7 +11,6 @@
 #include "rpc/swapclient.h"
 #include "tests/unit/rpc_fake_engine.h"
 
-static const char *const any_port = "tcp://127.0.0.1:*";
 static struct fake_engine engine;
 static struct swapclient *client;
 
@@ -20,10 +19,9 @@ static void set_up(void)
     struct ss_server_config config;
     struct swapclient_options options;
     ss_log_set_level(SS_LOG_ERROR);
-    fake_config(&config, &any_port);
-    fake_engine_start(&engine, &config);
+    fake_config(&config, 0);
     swapclient_options_init(&options);
-    options.endpoint = ss_server_endpoint(engine.server, 0);
+    options.endpoint = fake_engine_start(&engine, &config);
     cr_assert_eq(swapclient_open(&client, &options), 0, "%s", swapclient_message());
 }
 

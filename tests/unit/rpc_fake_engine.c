@@ -351,14 +351,15 @@ static void *run(void *argument)
 
 void fake_config(struct ss_server_config *config, const char *const *endpoint)
 {
+    static const char *const any_port = "tcp://127.0.0.1:*";
     ss_server_config_default(config);
-    config->endpoints = endpoint;
+    config->endpoints = endpoint ? endpoint : &any_port;
     config->endpoint_count = 1;
     config->probe_ms = 50;
     config->linger_ms = 500;
 }
 
-void fake_engine_start(struct fake_engine *engine, const struct ss_server_config *config)
+const char *fake_engine_start(struct fake_engine *engine, const struct ss_server_config *config)
 {
     static const struct ss_server_callbacks callbacks = {on_request, on_cancel, on_gone};
     pthread_condattr_t attributes;
@@ -373,6 +374,7 @@ void fake_engine_start(struct fake_engine *engine, const struct ss_server_config
     must(ss_server_start(engine->server));
     if (pthread_create(&engine->thread, 0, run, engine))
         abort();
+    return ss_server_endpoint(engine->server, 0);
 }
 
 void fake_engine_stop(struct fake_engine *engine)

@@ -33,11 +33,12 @@ struct fake_engine {
     _Atomic bool draining, shutdown;
 };
 
-/* Starts a server with CONFIG and this engine behind it; aborts on failure. */
-void fake_engine_start(struct fake_engine *engine, const struct ss_server_config *config);
+/* Starts a server with CONFIG and this engine behind it, and says where it listens first; aborts on
+ * failure. */
+const char *fake_engine_start(struct fake_engine *engine, const struct ss_server_config *config);
 void fake_engine_stop(struct fake_engine *engine);
 
-/* The defaults, with one endpoint. */
+/* The defaults, with one endpoint; null: a port of this machine that is free. */
 void fake_config(struct ss_server_config *config, const char *const *endpoint);
 
 #endif

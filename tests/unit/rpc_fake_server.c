@@ -9,12 +9,11 @@
 
 int main(int argc, char **argv)
 {
-    const char *endpoint = argc > 1 ? argv[1] : "tcp://127.0.0.1:*";
+    const char *endpoint = argc > 1 ? argv[1] : 0;
     struct fake_engine engine;
     struct ss_server_config config;
-    fake_config(&config, &endpoint);
-    fake_engine_start(&engine, &config);
-    printf("%s\n", ss_server_endpoint(engine.server, 0));
+    fake_config(&config, endpoint ? &endpoint : 0);
+    printf("%s\n", fake_engine_start(&engine, &config));
     fflush(stdout);
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     char byte;

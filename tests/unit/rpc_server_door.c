@@ -12,22 +12,20 @@
 #include "tests/unit/rpc_fake_engine.h"
 #include "tests/unit/rpc_peer.h"
 
-static const char *const any_port = "tcp://127.0.0.1:*";
 static struct fake_engine engine;
 static struct ss_server_config config;
 
 static void prepare(void)
 {
     ss_log_set_level(SS_LOG_ERROR);
-    fake_config(&config, &any_port);
+    fake_config(&config, 0);
 }
 
 TestSuite(rpc_server_door, .init = prepare, .timeout = 60);
 
 static const char *start(void)
 {
-    fake_engine_start(&engine, &config);
-    return ss_server_endpoint(engine.server, 0);
+    return fake_engine_start(&engine, &config);
 }
 
 /* A plain TCP connection to a ZeroMQ endpoint. */
@@ -225,7 +223,7 @@ Test(rpc_server_door, endpoints)
     fake_engine_stop(&engine);
     cr_assert_not_null(mkdtemp(path));
     snprintf(ipc, sizeof ipc, "ipc://%s/s", path);
-    both[0] = any_port;
+    both[0] = "tcp://127.0.0.1:*";
     both[1] = ipc;
     config.endpoints = both;
     config.endpoint_count = 2;

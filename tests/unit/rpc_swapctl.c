@@ -10,7 +10,6 @@
 #include "engine/base/log.h"
 #include "tests/unit/rpc_fake_engine.h"
 
-static const char *const any_port = "tcp://127.0.0.1:*";
 static struct fake_engine engine;
 
 struct run {
@@ -22,9 +21,8 @@ static void set_up(void)
 {
     struct ss_server_config config;
     ss_log_set_level(SS_LOG_ERROR);
-    fake_config(&config, &any_port);
-    fake_engine_start(&engine, &config);
-    setenv("SWAPSERVE_ENDPOINT", ss_server_endpoint(engine.server, 0), 1);
+    fake_config(&config, 0);
+    setenv("SWAPSERVE_ENDPOINT", fake_engine_start(&engine, &config), 1);
     setenv("LC_ALL", "C", 1);
 }
 
