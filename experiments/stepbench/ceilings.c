@@ -1,8 +1,10 @@
+#include "experiments/stepbench/ceilings.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
-#include "experiments/stepbench/measure.h"
+#include "experiments/stepbench/figures.h"
 #include "experiments/stepbench/reading.h"
 #include "experiments/stepbench/times.h"
 
@@ -78,7 +80,7 @@ static enum ss_status measure_memory(struct bed *bed, json_t *rows)
             best = round > 0 && spent < best ? spent : best;
         }
         if (!status)
-            measure_say(bed, rows,
+            figures_say(bed, rows,
                         copies ? "device memory, read and written" : "device memory, read",
                         (copies ? 2.0 : 1.0) * PASSES * (double)bytes / best, "B/s");
     }
@@ -142,13 +144,13 @@ static enum ss_status measure_products(struct bed *bed, json_t *rows)
         status = multiply(&ground, side, 1, &seconds);
         snprintf(what, sizeof what, "product of 1 x %u x %u", side, side);
         if (!status)
-            measure_say(bed, rows, what, seconds, "s");
+            figures_say(bed, rows, what, seconds, "s");
     }
     if (!status)
         status = multiply(&ground, square, square, &seconds);
     snprintf(what, sizeof what, "matrix product of %u x %u x %u", square, square, square);
     if (!status)
-        measure_say(bed, rows, what, 2.0 * square * square * (double)square / seconds, "FLOP/s");
+        figures_say(bed, rows, what, 2.0 * square * square * (double)square / seconds, "FLOP/s");
     close_ground(&ground);
     return status;
 }
@@ -190,7 +192,7 @@ static enum ss_status measure_sums(struct bed *bed, json_t *rows)
         status = sum(&ground, (size_t)count * bed->shape.hidden, &seconds);
         snprintf(what, sizeof what, "sum of %zu bytes", count * row_bytes);
         if (!status)
-            measure_say(bed, rows, what, seconds, "s");
+            figures_say(bed, rows, what, seconds, "s");
     }
     close_ground(&ground);
     return status;
@@ -242,18 +244,18 @@ static enum ss_status measure_messages(struct bed *bed, json_t *rows)
         return SS_OK;
     enum ss_status status = exchange(bed->link, MESSAGES, 0, &seconds);
     if (!status)
-        measure_say(bed, rows, "message to a busy rank", seconds, "s");
+        figures_say(bed, rows, "message to a busy rank", seconds, "s");
     if (!status)
         status = exchange(bed->link, MESSAGES / 10, GAP_NS, &seconds);
     if (!status)
-        measure_say(bed, rows, "message to a sleeping rank", seconds, "s");
+        figures_say(bed, rows, "message to a sleeping rank", seconds, "s");
     return status;
 }
 
 enum ss_status measure_ceilings(struct bed *bed, json_t *rows)
 {
-    measure_say(bed, rows, "weights of rank 0", (double)bed->image.bytes, "B");
-    measure_say(bed, rows, "layers of stage 0", bed->partition.first_layer[1], "");
+    figures_say(bed, rows, "weights of rank 0", (double)bed->image.bytes, "B");
+    figures_say(bed, rows, "layers of stage 0", bed->partition.first_layer[1], "");
     enum ss_status status = measure_memory(bed, rows);
     if (!status)
         status = measure_products(bed, rows);

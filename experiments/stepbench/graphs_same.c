@@ -20,7 +20,7 @@ static struct {
     uint64_t sums[2][SUMS_MAX];
     int count[2];
     int kind;
-} seen;
+} batches;
 
 /* FNV-1a over the words. */
 static uint64_t sum_of(const float *values, size_t count)
@@ -39,8 +39,9 @@ static void on_logits(void *bed, uint64_t number, uint32_t count, uint32_t vocab
 {
     (void)bed;
     (void)number;
-    if (seen.count[seen.kind] < SUMS_MAX)
-        seen.sums[seen.kind][seen.count[seen.kind]++] = sum_of(logits, (size_t)count * vocab);
+    if (batches.count[batches.kind] < SUMS_MAX)
+        batches.sums[batches.kind][batches.count[batches.kind]++] =
+            sum_of(logits, (size_t)count * vocab);
 }
 
 static enum ss_status load(struct bed *bed)
@@ -77,7 +78,7 @@ static enum ss_status generate(struct bed *bed, bool behind_load)
 static enum ss_status run(struct bed *bed, int kind)
 {
     enum ss_status status;
-    seen.kind = kind;
+    batches.kind = kind;
     bed->graphs = kind == 1;
     bed->next_page = bed->weight_pages = 0;
     bed->done = bed->ended = 0;
@@ -120,13 +121,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", ss_status_message());
         return EXIT_FAILURE;
     }
-    int differ = seen.count[0] != seen.count[1];
-    for (int i = 0; i < seen.count[0]; i++)
-        if (seen.sums[0][i] != seen.sums[1][i]) {
+    int differ = batches.count[0] != batches.count[1];
+    for (int i = 0; i < batches.count[0]; i++)
+        if (batches.sums[0][i] != batches.sums[1][i]) {
             printf("rank %d: batch %d differs\n", own->rank, i);
             differ++;
         }
-    printf("rank %d: %d batches, %d differ\n", own->rank, seen.count[0], differ);
+    printf("rank %d: %d batches, %d differ\n", own->rank, batches.count[0], differ);
     own->table->destroy(own);
     return differ ? EXIT_FAILURE : EXIT_SUCCESS;
 }

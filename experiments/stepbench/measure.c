@@ -1,24 +1,13 @@
 #include "experiments/stepbench/measure.h"
 
-#include <stdio.h>
-
 #include "engine/base/clock.h"
+#include "experiments/stepbench/ceilings.h"
+#include "experiments/stepbench/figures.h"
 #include "experiments/stepbench/times.h"
 
 #define REPEATS      5
 #define DECODE_STEPS 48
 #define PROMPT       512u
-
-void measure_say(const struct bed *bed, json_t *rows, const char *what, double value,
-                 const char *unit)
-{
-    if (!rows)
-        return;
-    printf("%s (%d,%d)  %-44s %12.6g %s\n", bed->model, bed->tp, bed->pp, what, value, unit);
-    json_array_append_new(rows, json_pack("{s:s, s:i, s:i, s:s, s:f, s:s}", "model", bed->model,
-                                          "tp", bed->tp, "pp", bed->pp, "what", what, "value",
-                                          value, "unit", unit));
-}
 
 static void begin(struct sequence *sequences, uint32_t count, uint32_t prompt)
 {
@@ -90,7 +79,7 @@ static enum ss_status measure_prefill(struct bed *bed, json_t *rows, uint32_t co
         status = prefill(bed, sequences, count, prompt, &seconds[i]);
     }
     if (!status)
-        measure_say(bed, rows, what, times_median(seconds, REPEATS), "s");
+        figures_say(bed, rows, what, times_median(seconds, REPEATS), "s");
     return status;
 }
 
@@ -113,9 +102,9 @@ static enum ss_status measure_decode(struct bed *bed, json_t *rows, uint32_t cou
         status = decode(bed, sequences, count, &decoded);
     if (status)
         return status;
-    measure_say(bed, rows, what, decoded.seconds, "s");
-    measure_say(bed, rows, "  of which the host queues", decoded.queueing, "s");
-    measure_say(bed, rows, "  between two steps on the device", decoded.gap, "s");
+    figures_say(bed, rows, what, decoded.seconds, "s");
+    figures_say(bed, rows, "  of which the host queues", decoded.queueing, "s");
+    figures_say(bed, rows, "  between two steps on the device", decoded.gap, "s");
     return status;
 }
 
@@ -159,9 +148,9 @@ static enum ss_status measure_loads(struct bed *bed, json_t *rows)
     }
     if (status)
         return status;
-    measure_say(bed, rows, "load alone", times_median(alone, REPEATS), "s");
-    measure_say(bed, rows, "load and first token of 8, cold", times_median(cold, REPEATS), "s");
-    measure_say(bed, rows, "drop, host time", times_median(drops, REPEATS), "s");
+    figures_say(bed, rows, "load alone", times_median(alone, REPEATS), "s");
+    figures_say(bed, rows, "load and first token of 8, cold", times_median(cold, REPEATS), "s");
+    figures_say(bed, rows, "drop, host time", times_median(drops, REPEATS), "s");
     return SS_OK;
 }
 
@@ -199,8 +188,8 @@ static enum ss_status measure_returns(struct bed *bed, json_t *rows)
         status = return_to(bed, bed->weight_pages, &other);
     if (status)
         return status;
-    measure_say(bed, rows, "first decode, back in its place, host queues", same, "s");
-    measure_say(bed, rows, "first decode, in another place, host queues", other, "s");
+    figures_say(bed, rows, "first decode, back in its place, host queues", same, "s");
+    figures_say(bed, rows, "first decode, in another place, host queues", other, "s");
     return SS_OK;
 }
 

@@ -20,12 +20,4 @@ enum measure_part {
 /* Measures PARTS and fills ROWS (rank 0's; null elsewhere). */
 SS_MUST_CHECK enum ss_status measure_parts(struct bed *bed, json_t *rows, unsigned parts);
 
-/* The ceilings alone: device memory, products of one row and of many, sums over the tensor-parallel
- * ranks, messages between ranks. The pool holds no weights yet. */
-SS_MUST_CHECK enum ss_status measure_ceilings(struct bed *bed, json_t *rows);
-
-/* Prints a figure and adds it to ROWS (rank 0's; null elsewhere). */
-void measure_say(const struct bed *bed, json_t *rows, const char *what, double value,
-                 const char *unit);
-
 #endif
