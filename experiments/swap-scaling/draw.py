@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from experiments.plot.look import INK, colour, plt
 from forms import ALL, COMPUTRON, OURS, PREFETCH, SWITCHES
-
-if TYPE_CHECKING:
-    from tables import Layout, Results
+from measured import Layout, Results
 
 NAMES = {
     OURS: "ours", PREFETCH: "ours, guessing", "copy_back": "copy back", "wait_whole_load": "wait for the whole load",
