@@ -64,7 +64,7 @@ struct ss_server_config {
     uint32_t heartbeat_ms;         /* ZMTP pings; 0: none */
     uint32_t heartbeat_timeout_ms; /* silence after which a connection counts as lost */
     uint32_t probe_ms;
-    uint32_t linger_ms; /* how long ss_server_stop() may take */
+    uint32_t linger_ms; /* how long ss_server_stop() waits for clients that take nothing */
     /* CURVE: null means plain text. Keys are Z85, 40 characters. With a secret key only clients
      * whose public keys are listed get in. */
     const char *curve_secret_key;
@@ -86,7 +86,8 @@ SS_MUST_CHECK enum ss_status ss_server_create(struct ss_server **out,
 SS_MUST_CHECK enum ss_status ss_server_start(struct ss_server *server);
 
 /* Takes in the requests that have come, which only callbacks can answer any more; sends the answers
- * given so far; closes the sockets and ends the thread. Blocks for linger_ms at most. Not from a
+ * given so far, for as long as clients take them (in all 16 times linger_ms at most; what is left
+ * then ends with an error, where that fits); closes the sockets and ends the thread. Not from a
  * callback. Answers given later are dropped. Safe to call twice or without start. */
 void ss_server_stop(struct ss_server *server);
 

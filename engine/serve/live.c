@@ -173,6 +173,7 @@ static bool event_of(struct ss_live *live, const struct inbox_item *item, struct
         break;
     case SS_OP_SHUTDOWN:
         ss_live_answer_begun(live, ticket->to);
+        SS_INFO("shutting down: accepted requests are cancelled");
         cancel_all(live);
         stop_ranks(live);
         break;

@@ -193,10 +193,10 @@ static int serve(const struct ss_member_options *group, uint64_t begun_ns)
     status = ss_member_finish(member);
     if (status)
         SS_WARNING("%s", ss_status_message());
-    ss_member_close(member);
+    bool whole = ss_member_close(member);
     if (first)
         SS_INFO("drained");
-    return status ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status || !whole ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int start(const struct ss_config *config, struct ss_catalog *catalog,

@@ -223,17 +223,19 @@ enum ss_status ss_member_finish(struct ss_member *member)
     return status ? status : met;
 }
 
-void ss_member_close(struct ss_member *member)
+bool ss_member_close(struct ss_member *member)
 {
     if (!member)
-        return;
+        return true;
     ss_live_destroy(member->live);
     ss_rank_destroy(member->rank);
     ss_node_close(&member->node);
-    if (close_records(member))
+    enum ss_status status = close_records(member); /* the stage wrote into them until now */
+    if (status)
         SS_ERROR("%s", ss_status_message());
     ss_free(member->hosts);
     ss_free(member);
+    return !status;
 }
 
 const char *ss_member_endpoint(const struct ss_member *member, size_t index)

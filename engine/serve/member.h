@@ -4,6 +4,7 @@
 #ifndef SS_ENGINE_MEMBER_H
 #define SS_ENGINE_MEMBER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "engine/base/status.h"
@@ -45,8 +46,9 @@ void ss_member_abandon(struct ss_member *member);
 /* After a run that drained: the last answers leave, the trace is written. Collective. */
 SS_MUST_CHECK enum ss_status ss_member_finish(struct ss_member *member);
 
-/* Null is fine. After a failure it may wait for peers as long as limits.peer_timeout. */
-void ss_member_close(struct ss_member *member);
+/* Null is fine. After a failure it may wait for peers as long as limits.peer_timeout. False where
+ * the record is not whole, which is said. */
+bool ss_member_close(struct ss_member *member);
 
 /* Rank 0: the bound endpoint INDEX, "" past the last. */
 const char *ss_member_endpoint(const struct ss_member *member, size_t index);

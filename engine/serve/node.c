@@ -1,5 +1,6 @@
 #include "engine/serve/node.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -301,8 +302,6 @@ static enum ss_status open_stage(struct ss_node *node)
     if (!status)
         status = ss_rank_reporter_open(&node->reporter, node->link,
                                        ss_catalog_message_bytes_max(node->catalog));
-    if (!status && node->catalog->config->trace)
-        status = ss_trace_create(node->link->rank, TRACE_SPANS_MAX, &node->trace);
     if (!status) {
         struct ss_stage_options options = stage_options(node);
         status = ss_stage_create(&options, &node->executor);
@@ -312,14 +311,36 @@ static enum ss_status open_stage(struct ss_node *node)
     return status ? status : ss_agree(node->link, ss_stage_warm_up(node->executor));
 }
 
+static enum ss_status trace_fail(const char *path)
+{
+    return ss_fail_errno(SS_IO, errno, "trace: %s cannot be written", path);
+}
+
+/* A file that cannot be written shows before the work that it is to show. */
+static enum ss_status open_trace(struct ss_node *node)
+{
+    const char *path = node->catalog->config->trace;
+    enum ss_status status = SS_OK;
+    if (!path)
+        return SS_OK;
+    FILE *file = node->link->rank == 0 ? fopen(path, "we") : 0;
+    if (file)
+        fprintf(file, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
+    if (node->link->rank == 0 && (!file || fclose(file)))
+        status = trace_fail(path);
+    if (!status)
+        status = ss_trace_create(node->link->rank, TRACE_SPANS_MAX, &node->trace);
+    return ss_agree(node->link, status);
+}
+
 /* What can fail early comes first: filling may take minutes. */
 enum ss_status ss_node_open(const struct ss_catalog *catalog, struct ss_link *link,
                             const struct ss_node_hooks *hooks, struct ss_node *node)
 {
     static enum ss_status (*const steps[])(struct ss_node *) = {
-        open_arena, lay_out_models, open_beside_reserving, open_stage, fill_shards};
-    static const char *const names[] = {"arena", "models", "memory, device and comm", "stage",
-                                        "weights"};
+        open_trace, open_arena, lay_out_models, open_beside_reserving, open_stage, fill_shards};
+    static const char *const names[] = {"trace", "arena",  "models", "memory, device and comm",
+                                        "stage", "weights"};
     enum ss_status status = SS_OK;
     *node = (struct ss_node){.catalog = catalog,
                              .link = link,
@@ -364,19 +385,16 @@ static const char *model_name(void *user, int model)
     return model < catalog->model_count ? catalog->models[model].config->name : 0;
 }
 
-static enum ss_status append_trace(const struct ss_node *node, const char *path, bool first,
-                                   bool last)
+static enum ss_status append_trace(const struct ss_node *node, const char *path, bool last)
 {
-    FILE *file = fopen(path, first ? "we" : "ae");
+    FILE *file = fopen(path, "ae");
     if (!file)
-        return ss_fail(SS_IO, "trace: %s cannot be written", path);
-    if (first)
-        fprintf(file, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
+        return trace_fail(path);
     ss_trace_write(node->trace, file, model_name, (void *)(uintptr_t)node->catalog);
     if (last)
         fprintf(file, "{\"ph\":\"M\",\"pid\":0,\"name\":\"end\"}\n]}\n");
     bool bad = ferror(file);
-    return fclose(file) || bad ? ss_fail(SS_IO, "trace: %s cannot be written", path) : SS_OK;
+    return fclose(file) || bad ? trace_fail(path) : SS_OK;
 }
 
 enum ss_status ss_node_write_trace(struct ss_node *node, const char *path)
@@ -385,7 +403,7 @@ enum ss_status ss_node_write_trace(struct ss_node *node, const char *path)
     enum ss_status status = SS_OK;
     for (int rank = 0; rank < link->ranks && !status; rank++) {
         if (rank == link->rank)
-            status = append_trace(node, path, rank == 0, rank == link->ranks - 1);
+            status = append_trace(node, path, rank == link->ranks - 1);
         status = ss_agree(link, status);
     }
     return status;

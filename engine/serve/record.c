@@ -1,15 +1,26 @@
 #include "engine/serve/record.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <xxhash.h>
 
+#include "engine/base/log.h"
 #include "engine/base/memory.h"
 
 struct ss_record {
     FILE *file;
     char *path;
+    int error; /* of the first write that failed; errno */
 };
+
+static void put(struct ss_record *record, const void *data, size_t bytes)
+{
+    if (fwrite(data, 1, bytes, record->file) == bytes || record->error)
+        return;
+    record->error = errno;
+    SS_ERROR("record: %s is not whole from here on: %s", record->path, strerror(record->error));
+}
 
 enum ss_status ss_record_create(const char *path, struct ss_record **out)
 {
@@ -20,7 +31,8 @@ enum ss_status ss_record_create(const char *path, struct ss_record **out)
     status = ss_strdup(&record->path, path);
     if (!status) {
         record->file = fopen(path, "wbe");
-        status = record->file ? SS_OK : ss_fail(SS_IO, "record: %s cannot be written", path);
+        if (!record->file)
+            status = ss_fail_errno(SS_IO, errno, "record: %s cannot be written", path);
     }
     if (status) {
         ss_free(record->path);
@@ -34,15 +46,14 @@ enum ss_status ss_record_create(const char *path, struct ss_record **out)
 void ss_record_entry(struct ss_record *record, const void *message, size_t bytes)
 {
     uint32_t length = (uint32_t)bytes;
-    /* What fails is seen when it is closed. */
-    (void)!fwrite(&length, sizeof length, 1, record->file);
-    (void)!fwrite(message, 1, bytes, record->file);
+    put(record, &length, sizeof length);
+    put(record, message, bytes);
 }
 
 void ss_record_logits(struct ss_record *record, uint64_t number, uint64_t hash)
 {
     uint64_t pair[2] = {number, hash};
-    (void)!fwrite(pair, sizeof pair, 1, record->file);
+    put(record, pair, sizeof pair);
 }
 
 uint64_t ss_record_hash(const float *logits, uint32_t count, uint32_t vocab)
@@ -55,9 +66,11 @@ enum ss_status ss_record_close(struct ss_record *record)
     enum ss_status status = SS_OK;
     if (!record)
         return SS_OK;
-    bool bad = ferror(record->file);
-    if (fclose(record->file) || bad)
-        status = ss_fail(SS_IO, "record: %s cannot be written", record->path);
+    int error = record->error;
+    if (fclose(record->file) && !error)
+        error = errno;
+    if (error)
+        status = ss_fail_errno(SS_IO, error, "record: %s is not whole", record->path);
     ss_free(record->path);
     ss_free(record);
     return status;

@@ -10,6 +10,9 @@
 #include "rpc/server/door.h"
 
 #define ENDPOINT_BYTES_MAX 256
+/* The kernel would let megabytes of small answers pile up for a slow client: a server that ends
+ * could not tell for many seconds whether the client takes them. */
+#define SEND_BUFFER_BYTES (256 << 10)
 
 bool ss_door_fault(int error)
 {
@@ -40,6 +43,7 @@ static enum ss_status set_options(void *router, const struct ss_server_config *c
         {ZMQ_SNDHWM, config->send_hwm, "SNDHWM"},
         {ZMQ_RCVHWM, config->receive_hwm, "RCVHWM"},
         {ZMQ_LINGER, 0, "LINGER"},
+        {ZMQ_SNDBUF, SEND_BUFFER_BYTES, "SNDBUF"},
         {ZMQ_HEARTBEAT_IVL, heartbeat, "HEARTBEAT_IVL"},
         {ZMQ_HEARTBEAT_TIMEOUT, silence, "HEARTBEAT_TIMEOUT"},
     };

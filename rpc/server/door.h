@@ -61,6 +61,8 @@ bool ss_door_receive(struct ss_server *server, int budget);
 void ss_door_deliver(struct ss_server *server);
 /* Tries again what waits. */
 void ss_door_flush(struct ss_server *server);
+/* Ends with an error, where that fits, the requests of all clients for which answers wait. */
+void ss_door_give_up(struct ss_server *server);
 /* Sends a probe to each client that has live requests and heard nothing for probe_ms. */
 void ss_door_probe(struct ss_server *server, uint64_t now_ns);
 /* Sends REPLY, which belongs to no live request, to CLIENT. */

@@ -11,6 +11,10 @@
 #define RETRY_MS 5
 /* ZeroMQ's own thread takes this long at most to fill the socket's queue from the connections. */
 #define REFILL_MS 20
+/* Those who go on sending to a server that ends are cut off after so long. */
+#define LAST_CALL_MS 300
+/* Those who go on reading are waited for so many times linger_ms. */
+#define PATIENCE 15
 
 static long poll_timeout_ms(const struct ss_server *server)
 {
@@ -34,30 +38,44 @@ static void wait_for_work(struct ss_server *server, long timeout_ms)
 }
 
 /* What has come is taken in, as nobody would ever answer it later. */
-static void take_in_the_rest(struct ss_server *server, uint64_t deadline_ns)
+static void take_in_the_rest(struct ss_server *server)
 {
     zmq_pollitem_t item = {.socket = server->router, .events = ZMQ_POLLIN};
+    uint64_t deadline_ns = ss_now_ns() + LAST_CALL_MS * SS_NS_PER_MS;
     while (ss_now_ns() < deadline_ns && zmq_poll(&item, 1, REFILL_MS) > 0) {
         ss_door_receive(server, RECEIVE_BUDGET);
         ss_door_deliver(server);
+        ss_door_flush(server);
     }
 }
 
-/* The rest is taken in, and what was answered goes out as far as clients take it: for linger_ms at
- * most. */
+/* For as long as clients take something; true if nothing waits any more. */
+static bool send_the_rest(struct ss_server *server)
+{
+    uint64_t linger_ns = server->config.linger_ms * SS_NS_PER_MS, now_ns = ss_now_ns();
+    uint64_t end_ns = now_ns + PATIENCE * linger_ns, idle_ns = now_ns + linger_ns;
+    uint64_t sent = server->counters.sent;
+    while (server->table.waiting_clients > 0 && now_ns < end_ns && now_ns < idle_ns) {
+        ss_sleep_until_ns(now_ns + RETRY_MS * SS_NS_PER_MS);
+        ss_door_flush(server);
+        now_ns = ss_now_ns();
+        if (server->counters.sent != sent)
+            idle_ns = now_ns + linger_ns;
+        sent = server->counters.sent;
+    }
+    return server->table.waiting_clients == 0;
+}
+
 static void wind_up(struct ss_server *server)
 {
-    uint64_t deadline_ns = ss_now_ns() + server->config.linger_ms * SS_NS_PER_MS;
-    take_in_the_rest(server, deadline_ns);
+    take_in_the_rest(server);
     ss_reply_queue_close(&server->outbox);
     ss_door_deliver(server);
-    while (server->table.waiting_clients > 0 && ss_now_ns() < deadline_ns) {
-        ss_sleep_until_ns(ss_now_ns() + RETRY_MS * SS_NS_PER_MS);
-        ss_door_flush(server);
+    if (!send_the_rest(server)) {
+        ss_door_give_up(server);
+        send_the_rest(server);
     }
-    uint64_t now_ns = ss_now_ns();
-    uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / SS_NS_PER_MS : 0;
-    ss_door_close(server, (int)left_ms);
+    ss_door_close(server, (int)server->config.linger_ms);
 }
 
 void *ss_door_run(void *argument)

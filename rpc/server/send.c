@@ -59,13 +59,11 @@ static void drop_client(struct ss_server *server, uint32_t at)
 }
 
 /* An error in the place of the answers to request ID that are thrown away. */
-static struct ss_letter *create_apology(const struct ss_server *server, uint64_t id, uint32_t seq)
+static struct ss_letter *create_apology(const char *why, uint64_t id, uint32_t seq)
 {
     char message[160];
     struct ss_letter *letter;
-    snprintf(message, sizeof message,
-             "this client reads too slowly: more than %llu bytes of answers waited for it",
-             (unsigned long long)server->config.client_buffer_bytes_max);
+    snprintf(message, sizeof message, "this client reads too slowly: %s", why);
     struct ss_reply reply = {.kind = SS_REPLY_ERROR,
                              .has_id = true,
                              .id = id,
@@ -78,26 +76,25 @@ static struct ss_letter *create_apology(const struct ss_server *server, uint64_t
     return letter;
 }
 
-/* The client has more answers waiting than it may: each of its requests ends with an error
- * instead, which it finds when it reads again. Where even these are too much, they go too. */
-static void end_slow_client(struct ss_server *server, uint32_t at)
+/* What waits for the client is dropped for WHY: each of its requests ends with an error instead,
+ * which it finds when it reads again. Where even these are too much, they go too. */
+static void end_slow_client(struct ss_server *server, uint32_t at, const char *why)
 {
     struct ss_client *client = &server->table.clients[at];
     struct ss_letter *kept = 0;
     struct ss_letter **end = &kept;
     struct ss_letter *letter;
-    SS_WARNING("server: a client reads too slowly: %zu bytes of answers wait, at most %llu; its "
-               "%u requests are dropped",
-               client->waiting_bytes, (unsigned long long)server->config.client_buffer_bytes_max,
-               client->live_count);
+    SS_WARNING("server: a client reads too slowly: %s: %zu bytes are dropped, and %u requests of "
+               "its that have no whole answer",
+               why, client->waiting_bytes, client->live_count);
     while ((letter = ss_table_take_waiting(&server->table, at))) {
-        if (letter->last && (*end = create_apology(server, letter->to.id, letter->seq)))
+        if (letter->last && (*end = create_apology(why, letter->to.id, letter->seq)))
             end = &(*end)->next;
         ss_letter_free(letter);
     }
     while (client->live_first != SS_TABLE_NONE) {
         const struct ss_live *live = &server->table.live[client->live_first];
-        if ((*end = create_apology(server, live->id, live->seq)))
+        if ((*end = create_apology(why, live->id, live->seq)))
             end = &(*end)->next;
         end_live(server, client->live_first);
     }
@@ -109,8 +106,16 @@ static void end_slow_client(struct ss_server *server, uint32_t at)
         discard_waiting(server, at);
 }
 
+void ss_door_give_up(struct ss_server *server)
+{
+    for (uint32_t at = 0; at < server->config.clients_max; at++)
+        if (server->table.clients[at].used && server->table.clients[at].waiting_first)
+            end_slow_client(server, at, "the server ended while answers waited for it");
+}
+
 static void send_or_wait(struct ss_server *server, uint32_t at, struct ss_letter *letter)
 {
+    char why[80];
     struct ss_client *client = &server->table.clients[at];
     enum outcome outcome = client->waiting_first ? WOULD_WAIT : try_send(server, at, letter);
     if (outcome != WOULD_WAIT) {
@@ -120,8 +125,11 @@ static void send_or_wait(struct ss_server *server, uint32_t at, struct ss_letter
         return;
     }
     ss_table_wait(&server->table, at, letter);
-    if (client->waiting_bytes > server->config.client_buffer_bytes_max)
-        end_slow_client(server, at);
+    if (client->waiting_bytes <= server->config.client_buffer_bytes_max)
+        return;
+    snprintf(why, sizeof why, "more than %llu bytes of answers waited for it",
+             (unsigned long long)server->config.client_buffer_bytes_max);
+    end_slow_client(server, at, why);
 }
 
 void ss_door_deliver(struct ss_server *server)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from experiments.server import Server
 from serving import (
-    Peer, config, eventually, expect, expect_equal, golden, main, serving, swapctl,
+    Peer, config, eventually, expect, expect_equal, expect_golden, golden, main, run_swapserve,
+    serving, swapctl,
 )  # fmt: skip
 
 # Loads take a second or so: what is asked for at once is in flight for that long.
@@ -101,6 +102,20 @@ def test_second_signal_ends_at_once() -> None:
         expect(time.monotonic() - start < 5, "a second signal ends at once")
 
 
+def test_files_that_cannot_be_written() -> None:
+    """A trace is refused before the work that it is to show; a record that is not whole is no
+    success."""
+    with serving(SLOW, arguments=["--record", "/dev/full"]) as server, server.client() as client:
+        expect_golden(client, "opt-tiny")
+        expect(server.drain() != 0, "the record is not whole")
+        expect("/dev/full is not whole: No space left" in server.tail(60), server.tail(60))
+        path = server.log.parent / "config.yaml"
+        done = run_swapserve(path, 4, "--trace", "/nowhere/trace", timeout=30)
+        expect(done.returncode not in (0, 124), f"exit status {done.returncode}")
+        expect("/nowhere/trace cannot be written: No such file" in done.stdout, done.stdout)
+        expect("ready" not in done.stdout, done.stdout)
+
+
 def test_shutdown() -> None:
     """Ends without finishing; what was accepted is answered as cancelled."""
     with serving(SLOW) as server, Peer(server.endpoint) as peer:
@@ -120,4 +135,5 @@ def test_shutdown() -> None:
 if __name__ == "__main__":
     main(test_drain_by_swapctl, test_drain_by_sigterm_to_a_rank,
          test_drain_by_sigterm_to_every_rank, test_drain_by_sigusr1_to_mpirun,
-         test_second_signal_ends_at_once, test_shutdown)  # fmt: skip
+         test_second_signal_ends_at_once, test_files_that_cannot_be_written,
+         test_shutdown)  # fmt: skip

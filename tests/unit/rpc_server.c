@@ -390,3 +390,27 @@ Test(rpc_server, stopping_takes_in_what_has_come)
     peer_close(&peer);
     fake_engine_stop(&engine);
 }
+
+/* What waits is more than the sockets hold, and takes the client ten times linger_ms to read. */
+Test(rpc_server, stopping_waits_for_a_client_that_reads_slowly)
+{
+    enum { PIECES = 200 };
+    struct peer peer;
+    struct ss_reply reply;
+    pthread_t stopper;
+    config.client_buffer_bytes_max = 64 << 20;
+    config.send_hwm = 2;
+    config.linger_ms = 200;
+    peer_open(&peer, start(), 2);
+    peer_submit(&peer, 1, "flood", PIECES, true);
+    wait_for(&engine.answered, 1);
+    cr_assert_eq(pthread_create(&stopper, 0, stop_server, engine.server), 0);
+    for (int piece = 0; piece < PIECES; piece++) {
+        usleep(10000);
+        peer_expect(&peer, 1, SS_REPLY_TOKENS, &reply);
+    }
+    peer_expect(&peer, 1, SS_REPLY_DONE, &reply);
+    pthread_join(stopper, 0);
+    peer_close(&peer);
+    fake_engine_stop(&engine);
+}
