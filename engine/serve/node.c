@@ -22,7 +22,10 @@
 #define TRACE_SPANS_MAX (1u << 18)
 #define SLOW_RESERVE_NS (5 * SS_NS_PER_S)
 #define RESERVE_BYTES   ((size_t)1 << 30) /* a step of its progress; a multiple of huge pages */
-#define RANKS_MAX       (SS_STAGES_MAX * SS_TP_MAX)
+/* Longer than a step or a piece of a load takes on any machine that serves. */
+#define STANDSTILL_NS_MAX (30 * SS_NS_PER_S)
+#define STANDSTILL_NS_MIN (1 * SS_NS_PER_S)
+#define RANKS_MAX         (SS_STAGES_MAX * SS_TP_MAX)
 
 /* Where this rank's part of its node's arena begins, and the arena's whole size. */
 static void place_shards(const struct ss_node *node, size_t *offset, size_t *total, int *leader,
@@ -180,6 +183,14 @@ static void on_logits(void *user, uint64_t number, uint32_t count, uint32_t voca
     node->hooks.on_logits(node->hooks.user, number, count, vocab, logits);
 }
 
+/* Said well before the rank, or the group, is given up. */
+static uint64_t standstill_ns(uint64_t peer_timeout_ns)
+{
+    uint64_t part_ns = peer_timeout_ns / 4;
+    part_ns = part_ns > STANDSTILL_NS_MIN ? part_ns : STANDSTILL_NS_MIN;
+    return part_ns < STANDSTILL_NS_MAX ? part_ns : STANDSTILL_NS_MAX;
+}
+
 static struct ss_stage_options stage_options(struct ss_node *node)
 {
     const struct ss_config *config = node->catalog->config;
@@ -212,6 +223,7 @@ static struct ss_stage_options stage_options(struct ss_node *node)
         .report = on_report,
         .user = node,
         .on_logits = node->hooks.on_logits ? on_logits : 0,
+        .standstill_ns = standstill_ns(config->limits.peer_timeout_ns),
         .graphs = config->device.graphs,
         .trace = node->trace,
     };

@@ -237,7 +237,11 @@ static enum ss_status compute(struct ss_stage *stage, struct flight *flight,
         status = give_tokens(stage, flight);
     if (!status && !is_last(stage))
         status = copy_hidden(stage, flight, flight->hidden, stage->graph.hidden);
-    return status ? status : stage->device->signal(stage->compute, stage->computed, flight->number);
+    if (!status)
+        status = stage->device->signal(stage->compute, stage->computed, flight->number);
+    if (!status)
+        atomic_store(&stage->place.queued, flight->number);
+    return status;
 }
 
 /* Whether all entries whose compute waits for copies are over, by what entries say: of a sequence,

@@ -295,6 +295,8 @@ enum ss_status ss_stage_create(const struct ss_stage_options *options, struct ss
         status = ss_stage_recorded_create(stage);
     if (!status)
         status = create_transfer(stage);
+    if (!status)
+        status = ss_standstill_watch(stage);
     if (status) {
         ss_stage_destroy(stage);
         return status;
@@ -349,6 +351,7 @@ void ss_stage_destroy(struct ss_stage *stage)
 {
     if (!stage)
         return;
+    ss_standstill_end(stage);
     /* Loads first: compute may wait for their chunks, and a cancelled load never signals. */
     if (stage->transfer)
         ss_transfer_destroy(stage->transfer);

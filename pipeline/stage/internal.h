@@ -143,14 +143,25 @@ struct needs {
     uint64_t recorded_bytes; /* of all */
 };
 
-/* A load under way, for counting and the trace; the transfer thread's once it is queued. */
+/* A load under way, for counting and the trace; the transfer thread's once it is queued. What is
+ * atomic, others read as well. */
 struct load {
     atomic_bool used;
-    uint64_t number, begun_ns;
-    uint16_t model;
-    int counted;           /* chunks */
-    uint64_t *chunk_bytes; /* of each chunk of the load */
+    atomic_uint_fast64_t number;
+    uint64_t begun_ns;
+    atomic_int model;
+    atomic_int count, counted; /* chunks */
+    uint64_t *chunk_bytes;     /* of each chunk of the load */
 };
+
+/* Where the link thread is; others read it. */
+struct place {
+    atomic_uint_fast64_t entry, since_ns; /* that it takes, and since when; 0: none */
+    atomic_int kind, model, chunk;        /* of that entry; CHUNK, that it queues, below 0: none */
+    atomic_uint_fast64_t taken, queued;   /* latest entry, and latest that COMPUTED is to reach */
+};
+
+struct ss_standstill;
 
 /* Work that is reported when a stream has passed it: spills, moves, drops that copy back. */
 struct completion {
@@ -200,6 +211,9 @@ struct ss_stage {
     bool pads;                 /* steps of one token a sequence, to few numbers of rows */
     struct recorded *recorded; /* none where steps are not recorded */
     uint32_t *recorded_pages;
+
+    struct place place;
+    struct ss_standstill *standstill; /* null: none */
 
     struct completion completions[COMPLETIONS_MAX];
     uint32_t next_completion;
@@ -279,6 +293,10 @@ SS_MUST_CHECK enum ss_status ss_stage_recorded_create(struct ss_stage *stage);
 void ss_stage_recorded_destroy(struct ss_stage *stage);
 bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight);
 SS_MUST_CHECK enum ss_status ss_stage_play(struct ss_stage *stage, struct flight *flight);
+
+/* standstill.c: from the end of creation to the beginning of destruction. */
+SS_MUST_CHECK enum ss_status ss_standstill_watch(struct ss_stage *stage);
+void ss_standstill_end(struct ss_stage *stage);
 
 /* report.c */
 void ss_stage_report(struct ss_stage *stage, enum ss_report_kind kind, uint64_t number,

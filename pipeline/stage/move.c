@@ -41,5 +41,7 @@ enum ss_status ss_stage_move(struct ss_stage *stage, const struct ss_entry *entr
         ss_stage_touch_pages(stage, move->to, bytes, entry->number);
     }
     enum ss_status status = stage->device->signal(stage->compute, stage->computed, entry->number);
+    if (!status)
+        atomic_store(&stage->place.queued, entry->number);
     return status ? status : ss_stage_report_when_done(stage, stage->compute, entry->number);
 }

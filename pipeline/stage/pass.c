@@ -68,6 +68,7 @@ enum ss_status ss_stage_run_pass(struct ss_stage *stage, struct flight *flight)
                                                           &stage->graph.step, &stage->table);
     for (int i = 0; i < model->given.image->chunk_count && !status; i++) {
         const struct ss_chunk *chunk = &model->given.image->chunks[i];
+        atomic_store(&stage->place.chunk, i);
         if (!model->awaited)
             status = await_chunk(stage, flight, &model->chunks[i]);
         if (status)

@@ -69,6 +69,7 @@ static enum ss_status begin_load(struct ss_stage *stage, const struct ss_entry *
         load->number = entry->number;
         load->begun_ns = ss_now_ns();
         load->model = entry->model;
+        load->count = count;
         load->counted = 0;
         for (int chunk = 0; chunk < count; chunk++)
             load->chunk_bytes[chunk] = stage->load_chunks[chunk].bytes;

@@ -68,6 +68,10 @@ struct ss_stage_options {
     void (*report)(void *user, const struct ss_report *report);
     void *user;
 
+    /* Where nothing gets on for so long although work is under way, a warning in the log says what
+     * the link thread is at and how far streams and loads are. 0: none. */
+    uint64_t standstill_ns;
+
     bool graphs;            /* steps of one token a sequence are recorded, where the device can */
     struct ss_trace *trace; /* null: none */
 

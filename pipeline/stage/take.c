@@ -48,6 +48,7 @@ enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entr
                              const struct ss_opening *openings, uint32_t opening_count)
 {
     uint64_t begin = ss_now_ns();
+    struct place *place = &stage->place;
     int model = -1; /* a device that has failed did so in earlier work */
     enum ss_status status = SS_OK;
     if (entry->number != stage->next_number)
@@ -57,12 +58,19 @@ enum ss_status ss_stage_take(struct ss_stage *stage, const struct ss_entry *entr
         status = stage->device->health(stage->options.device);
     if (!status) {
         model = model_of(entry);
+        atomic_store(&place->kind, (int)entry->kind);
+        atomic_store(&place->model, model);
+        atomic_store(&place->chunk, -1);
+        atomic_store(&place->since_ns, begin);
+        atomic_store(&place->entry, entry->number);
         status = take_kind(stage, entry, openings, opening_count);
     }
+    atomic_store(&place->entry, 0);
     if (status) {
         ss_stage_report_failure(stage, entry->number, model);
         return status;
     }
+    atomic_store(&place->taken, entry->number);
     stage->next_number++;
     ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, ss_entry_kind_name(entry->kind), model,
                   entry->number, begin, ss_now_ns());

@@ -1,4 +1,5 @@
 /* Ends what a lost peer would leave hanging. */
+#include <stdio.h>
 #include <time.h>
 
 #include "engine/base/clock.h"
@@ -38,9 +39,6 @@ static void abort_all(struct nccl_comm *comm)
     bool running[CHANNELS] = {false};
     /* A call may stand in the library until what is aborted here has ended. */
     bool locked = pthread_mutex_timedlock(&comm->lock, &until) == 0;
-    /* It may not live to say it. */
-    if (!locked)
-        SS_ERROR("%s", ss_status_message());
     for (int i = 0; i < CHANNELS; i++)
         if (comm->channels[i].comm)
             running[i] = pthread_create(&threads[i], 0, abort_one, &comm->channels[i]) == 0;
@@ -70,9 +68,13 @@ static enum ss_status look(struct nccl_comm *comm, struct channel *channel)
         channel->seen = value;
         channel->seen_ns = now_ns;
     }
-    if (now_ns - channel->seen_ns > comm->timeout_ns)
-        return ss_nccl_fail(comm, SS_PEER_LOST, channel, "a call did not end in time");
-    return SS_OK;
+    if (now_ns - channel->seen_ns <= comm->timeout_ns)
+        return SS_OK;
+    /* A peer whose counts are lower has not come so far. */
+    char what[96];
+    snprintf(what, sizeof what, "a call did not end in time: %llu of %llu are done",
+             (unsigned long long)value, (unsigned long long)queued);
+    return ss_nccl_fail(comm, SS_PEER_LOST, channel, what);
 }
 
 static void *watch(void *argument)
@@ -88,8 +90,11 @@ static void *watch(void *argument)
         /* Again and again: a neighbour that lives may write an edge's words once more. */
         if (comm->edges && atomic_load(&comm->lost))
             ss_peer_edges_let_go(comm->edges);
-        if (!lost && atomic_load(&comm->lost))
+        if (!lost && atomic_load(&comm->lost)) {
+            /* The rank may stand in a call, and never come to say it. */
+            SS_ERROR("%s", ss_status_message());
             abort_all(comm);
+        }
     }
     pthread_mutex_unlock(&comm->watching_lock);
     return 0;
