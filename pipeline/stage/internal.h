@@ -210,6 +210,7 @@ struct ss_stage {
     uint64_t awaiting;         /* the latest entry whose compute waits for copies */
     bool pads;                 /* steps of one token a sequence, to few numbers of rows */
     struct recorded *recorded; /* none where steps are not recorded */
+    bool recorded_full;        /* there is no memory for more of them */
     uint32_t *recorded_pages;
 
     struct place place;

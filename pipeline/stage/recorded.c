@@ -3,7 +3,10 @@
  *
  * Whether a step is recorded depends on entries alone, so that tensor-parallel peers, whose
  * collectives are in it, agree without asking each other. */
+#include <stdio.h>
+
 #include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/base/memory.h"
 #include "pipeline/stage/internal.h"
 
@@ -53,7 +56,7 @@ void ss_stage_recorded_destroy(struct ss_stage *stage)
     ss_free(stage->recorded_pages);
 }
 
-/* The step of FLIGHT's shape, or the place where it is to be recorded. */
+/* The step of FLIGHT's shape, or the place where it is to be recorded; null: there is none. */
 static struct recorded *find(struct ss_stage *stage, const struct flight *flight)
 {
     const struct ss_step *step = &stage->graph.step;
@@ -66,6 +69,8 @@ static struct recorded *find(struct ss_stage *stage, const struct flight *flight
         if (place->used < oldest->used)
             oldest = place;
     }
+    if (stage->recorded_full)
+        return 0;
     if (oldest->recording)
         stage->device->recording_destroy(stage->options.device, oldest->recording);
     oldest->recording = 0;
@@ -101,7 +106,7 @@ static enum ss_status record(struct ss_stage *stage, struct flight *flight,
     }
     status = stage->device->record_end(stage->compute, &recorded->recording);
     if (status)
-        return status;
+        return ss_status_context(status, "recording a step of %u rows", stage->graph.step.rows);
     for (int i = 0; i < model->given.image->chunk_count; i++)
         recorded->pages[i] = model->chunks[i].page;
     ss_trace_span(stage->options.trace, SS_TRACE_ENTRIES, what, flight->model, flight->number,
@@ -117,12 +122,34 @@ bool ss_stage_may_play(const struct ss_stage *stage, const struct flight *flight
            (stage->tp == 1 || flight->settled);
 }
 
+/* After a recording failed with STATUS: whether steps go on without. No memory comes back by
+ * itself, and to try at every step would cost every step a recording: no other shape is recorded
+ * any more. A collective is recorded by all ranks or by none (NCCL User Guide, "Using NCCL with
+ * CUDA Graphs"), so tensor-parallel peers cannot part here. */
+static bool goes_without(struct ss_stage *stage, enum ss_status status)
+{
+    char message[SS_MESSAGE_BYTES];
+    if (status != SS_NO_MEMORY || stage->tp > 1)
+        return false;
+    snprintf(message, sizeof message, "%s", ss_status_message());
+    if (stage->device->health(stage->options.device))
+        return false;
+    if (!stage->recorded_full)
+        SS_WARNING("%s: steps that are not recorded by now will not be, and are slower", message);
+    stage->recorded_full = true;
+    return true;
+}
+
 enum ss_status ss_stage_play(struct ss_stage *stage, struct flight *flight)
 {
     struct recorded *recorded = find(stage, flight);
     enum ss_status status = SS_OK;
+    if (!recorded)
+        return ss_stage_run_pass(stage, flight);
     recorded->used = flight->number;
     if (!is_current(recorded, &stage->models[flight->model]))
         status = record(stage, flight, recorded);
+    if (status && goes_without(stage, status))
+        return ss_stage_run_pass(stage, flight);
     return status ? status : stage->device->play(stage->compute, recorded->recording);
 }

@@ -120,8 +120,9 @@ struct ss_device_ops {
      *
      * record_end makes *RECORDING where it is null; else it puts the new work in its place, which
      * is cheaper where only addresses and values differ, and leaves launches under way as they
-     * were. After a failure in between, record_abort. A recording is destroyed when no launch of it
-     * is under way. */
+     * were. After a failure of it *RECORDING is null, and what it held is gone; SS_NO_MEMORY is no
+     * failure of the device, which goes on without. After a failure in between, record_abort. A
+     * recording is destroyed when no launch of it is under way. */
     enum ss_status (*record_begin)(struct ss_stream *stream);
     enum ss_status (*record_end)(struct ss_stream *stream, struct ss_recording **recording);
     void (*record_abort)(struct ss_stream *stream);

@@ -35,7 +35,8 @@ SS_MUST_CHECK enum ss_status ss_cuda_begin(struct ss_device *device, const char 
  * message names the GPU, CALL and what CUDA says. */
 SS_MUST_CHECK enum ss_status ss_cuda_check(struct ss_device *device, int code, const char *call);
 
-/* The same where another way is left: the device's health stays what it is. */
+/* The same where another way is left: the device's health stays what it is. SS_NO_MEMORY or
+ * SS_UNSUPPORTED. */
 SS_MUST_CHECK enum ss_status ss_cuda_try(struct ss_device *device, int code, const char *call);
 
 /* The same for failures that have no cudaError_t: those of cuBLAS, NCCL, a lost peer. */

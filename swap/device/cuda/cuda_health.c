@@ -47,7 +47,8 @@ enum ss_status ss_cuda_try(struct ss_device *base, int code, const char *call)
     if (code == cudaSuccess)
         return SS_OK;
     cudaGetLastError();
-    return ss_fail(SS_UNSUPPORTED, "GPU %d: %s: %s", ss_cuda_device_of(base)->index, call,
+    return ss_fail(code == cudaErrorMemoryAllocation ? SS_NO_MEMORY : SS_UNSUPPORTED,
+                   "GPU %d: %s: %s", ss_cuda_device_of(base)->index, call,
                    cudaGetErrorString((cudaError_t)code));
 }
 

@@ -47,8 +47,10 @@ static enum ss_status update(struct ss_device *device, cudaGraph_t graph,
     if (recording->executable)
         cudaGraphExecDestroy(recording->executable);
     recording->executable = 0;
-    return ss_cuda_check(device, (int)cudaGraphInstantiate(&recording->executable, graph, 0),
-                         "record_end: cudaGraphInstantiate");
+    cudaError_t code = cudaGraphInstantiate(&recording->executable, graph, 0);
+    return code == cudaErrorMemoryAllocation
+               ? ss_cuda_try(device, (int)code, "record_end: cudaGraphInstantiate")
+               : ss_cuda_check(device, (int)code, "record_end: cudaGraphInstantiate");
 }
 
 enum ss_status ss_cuda_record_end(struct ss_stream *base, struct ss_recording **recording)
@@ -66,10 +68,9 @@ enum ss_status ss_cuda_record_end(struct ss_stream *base, struct ss_recording **
         status = update(base->device, graph, made);
     if (graph)
         cudaGraphDestroy(graph);
-    if (status && made && made != *recording)
-        ss_free(made);
-    else if (!status)
-        *recording = made;
+    if (status && made)
+        ss_cuda_recording_destroy(base->device, made);
+    *recording = status ? 0 : made;
     return status;
 }
 
