@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,17 @@ UNLOADED_POOL = {"cpu": "64MiB", "cuda": "1GiB"}
 # Two ranks or fewer would be bound to a core each, with all their threads.
 UNBOUND = {"OMPI_MCA_hwloc_base_binding_policy": "none"}
 REPLAY_SECONDS = 300.0
+# Where nothing moves for a quarter of it, the ranks' logs say what they are at.
+PEER_TIMEOUT = {"cuda": "12s"}
+BEGUN = time.monotonic()
+
+
+def say(what: str) -> None:
+    print(f"{time.monotonic() - BEGUN:6.1f} s: {what}", file=sys.stderr, flush=True)
+
+
+def stop(*_: object) -> None:
+    raise ServerError("told to end")
 
 
 @dataclass
@@ -71,7 +83,10 @@ def loaded_config(folders: dict[str, Path], options: argparse.Namespace) -> dict
     device["pool"] = f"{POOL_KIB // (options.tp * options.pp)}KiB"
     if options.device == "cpu":
         device["link"] = PACED_LINK
-    return config({**LOADED, "device": device}, folders, options)
+    limits = dict(LOADED["limits"])
+    if options.device in PEER_TIMEOUT:
+        limits["peer_timeout"] = PEER_TIMEOUT[options.device]
+    return config({**LOADED, "device": device, "limits": limits}, folders, options)
 
 
 async def _ask(client: AsyncClient, request: Request, start: float) -> Answer:
@@ -142,14 +157,21 @@ def serve_loaded(
                arguments=more) as server,
         server.client() as client,
     ):  # fmt: skip
+        say("the loaded server is ready")
         vocabularies = {model.name: model.vocab_tokens for model in client.models()}
         # The last rows of a table may be padding that the tokenizer does not know.
         sizes = {name: size - 16 for name, size in vocabularies.items()}
         requests = make(sizes, options.requests, options.rate, options.seed)
-        answers = asyncio.run(under_load(server.endpoint, requests))
-        status = client.status()
-        if server.drain() != 0:
-            raise ServerError(f"exit status {server.exit_code}:\n{server.tail()}")
+        try:
+            answers = asyncio.run(under_load(server.endpoint, requests))
+            status = client.status()
+            say("all answered")
+            if server.drain() != 0:
+                raise ServerError(f"exit status {server.exit_code}")
+        except BaseException:
+            print(server.tail(100), file=sys.stderr)
+            raise
+        say("drained")
     return requests, answers, status
 
 
@@ -197,12 +219,14 @@ def serve_alone(
 def main() -> int:
     options = parse()
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory(prefix="swapserve-") as name:
         folders = models(Path(name))
         requests, loaded, status = serve_loaded(folders, options, Path(name))
         kinds = entries(Path(name) / "trace.json")
         middle = time.monotonic()
         replayed = replay(Path(name), options) if options.replay else None
+        say("replayed" if replayed else "not replayed")
         reference = loaded
         if options.device == "cpu" or options.deterministic:
             reference = serve_alone(folders, requests, options)

@@ -55,6 +55,29 @@ static void make_linear(struct bed *bed, struct ss_stream *stream, uint32_t rows
                                    SS_ACTIVATION_RELU, false));
 }
 
+/* Products of fp32 weights in the small models of the tests, at tp 1 and at tp 2: cuBLASLt has
+ * kernels for each small number of rows there. */
+#define EACH_ROWS_MAX 64u
+static const struct {
+    uint32_t rows, columns;
+} shapes[] = {{384, 128}, {128, 128}, {512, 128}, {128, 512}, {1506, 128},
+              {192, 128}, {128, 64},  {256, 128}, {128, 256}, {753, 128}};
+
+static void make_product(struct bed *bed, struct ss_stream *stream, uint32_t shape, uint32_t rows)
+{
+    const struct ss_weight weight = {bed->memory, SS_F32, shapes[shape].rows,
+                                     shapes[shape].columns};
+    MUST(bed->maths->table->linear(bed->maths, stream, bed->memory + (64 << 20),
+                                   bed->memory + (128 << 20), rows, &weight, 0, SS_ACTIVATION_NONE,
+                                   false));
+}
+
+static void make_each_product(struct bed *bed, struct ss_stream *stream, uint32_t shape)
+{
+    for (uint32_t rows = 1; rows <= EACH_ROWS_MAX; rows++)
+        make_product(bed, stream, shape, rows);
+}
+
 static void make_others(struct bed *bed, struct ss_stream *stream, uint32_t rows)
 {
     const struct ss_ops_table *table = bed->maths->table;
@@ -175,6 +198,16 @@ int main(int count, char **arguments)
             .make = make_linear, .stream = s[products[i].stream], .rows = products[i].rows};
         bool passed = try(&bed, products[i].what, call);
         CHECK(passed || !products[i].loaded);
+    }
+    for (uint32_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
+        struct call each = {.make = make_each_product, .stream = s[0], .rows = shape};
+        char what[80];
+        for (uint32_t rows = 1; rows <= EACH_ROWS_MAX; rows *= 2)
+            make_product(&bed, s[0], shape, rows);
+        snprintf(what, sizeof what, "fp32 %u x %u, 1 to 64 rows after the powers of two",
+                 shapes[shape].rows, shapes[shape].columns);
+        (void)try(&bed, what, each);
+        CHECK(try(&bed, "  the same again", each));
     }
     if (count > 1)
         json_dump_file(bed.rows, arguments[1], JSON_INDENT(1) | JSON_REAL_PRECISION(6));
