@@ -104,14 +104,18 @@ struct ss_token_table {
 
 struct ss_ops;
 
+/* Up to so many rows a library may have a kernel for each number of them (cuBLASLt has, for fp32:
+ * gemmSN_TN_kernel). */
+#define SS_EACH_ROWS_MAX 64u
+
 struct ss_ops_table {
     const char *name; /* "cpu", "paced", "cuda" */
     bool batch_invariant;
     enum ss_dtype activation_dtype;
     enum ss_dtype sum_dtype; /* of unfinished products */
     /* Kernels are loaded at their first use, which must not find an unmet wait on the stream: all
-     * shapes are to be run once, at start, with every row count up to 64, then 128, 256, ... and
-     * the most. */
+     * shapes are to be run once, at start, with every row count up to SS_EACH_ROWS_MAX, then with
+     * twice as many each time, and with the most. */
     bool loads_late;
     /* Rows may be added to a step that belong to nobody, so that few shapes serve all steps of one
      * token a sequence: their position is -1, their slot and that of their sampling is -1. Nothing

@@ -5,10 +5,6 @@
 
 #define PATIENCE_NS 600000000000ull
 
-/* Up to so many rows a library may have a kernel for each number of them (cuBLASLt has, for fp32:
- * gemmSN_TN_kernel), beyond it one for each power of two. */
-#define EACH_ROWS_MAX 64u
-
 /* One run of CHUNK with ROWS rows, over what happens to lie in the pool: the values mean nothing.
  */
 static enum ss_status run_chunk(struct ss_stage *stage, const struct ss_chunk *chunk)
@@ -72,7 +68,7 @@ static enum ss_status run_model(struct ss_stage *stage, const struct stage_model
 
 static uint32_t next_rows(uint32_t rows, uint32_t most)
 {
-    uint32_t next = rows < EACH_ROWS_MAX ? rows + 1 : 2 * rows;
+    uint32_t next = rows < SS_EACH_ROWS_MAX ? rows + 1 : 2 * rows;
     return rows < most && next > most ? most : next;
 }
 

@@ -11,9 +11,9 @@
  * later and the rows fit its shared memory: with 227 KiB, eight of up to 10,000 columns, one of
  * 80,000. A row's bits are then the same whatever the number of rows. The kernel of any other
  * product is chosen by cuBLASLt's heuristic from the shape alone, with the rows rounded up to a
- * power of two: no timing, so nothing depends on residency or placement. It does depend on the
- * batch's rows. Attention of fewer than 16 new rows of a sequence depends on each row's own context
- * only.
+ * power of two, and cut where it does not take them: no timing, so nothing depends on residency or
+ * placement. It does depend on the batch's rows. Attention of fewer than 16 new rows of a sequence
+ * depends on each row's own context only.
  *
  * With options->invariant nothing depends on the batch: every product of a shape is cuBLASLt's, by
  * one kernel for all numbers of rows that does not cut its sums, and attention of a head's

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/memory.h"
 #include "pipeline/ops/cuda/few_rows.h"
 #include "pipeline/ops/cuda/internal.h"
@@ -29,6 +30,7 @@ struct plan {
     cublasLtMatmulDesc_t product;
     cublasLtMatrixLayout_t weight, in, out;
     cublasLtMatmulAlgo_t algorithm;
+    uint32_t cut; /* so many rows go first, the others after them; 0: all at once */
 };
 
 struct ss_cuda_plans {
@@ -141,9 +143,16 @@ static cublasStatus_t make(const struct ss_cuda_plans *plans, const struct plan_
     if (!code)
         code = lay_out(plan, key, key->rows);
     plan->algorithm = algorithm;
-    if (!code && !fits(plans, plan))
-        code =
-            plans->invariant ? CUBLAS_STATUS_NOT_SUPPORTED : choose(plans, plan, &plan->algorithm);
+    if (!code && !fits(plans, plan)) {
+        /* Another kernel would be loaded now, perhaps behind a load; those of powers of two, and of
+         * few rows, are loaded at start. */
+        if (plans->invariant)
+            code = CUBLAS_STATUS_NOT_SUPPORTED;
+        else if (key->rows > SS_EACH_ROWS_MAX && bucket > key->rows)
+            plan->cut = bucket / 2;
+        else
+            code = choose(plans, plan, &plan->algorithm);
+    }
     plan->key = *key;
     if (code)
         release(plan);
@@ -182,12 +191,11 @@ static struct plan *make_room(struct ss_cuda_plans *plans, const struct plan_key
     return place_of(plans, key);
 }
 
-/* One product, planned if it is new, added to BETA times what OUT holds. BIAS is of the output's
- * type; 0: none. */
-static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream,
-                               const struct plan_key *key, ss_device_address out,
-                               ss_device_address in, ss_device_address weight,
-                               ss_device_address bias, float beta)
+/* As multiply() has it, unless *CUT says that only so many rows can be queued at once. */
+static enum ss_status multiply_at_once(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                                       const struct plan_key *key, ss_device_address out,
+                                       ss_device_address in, ss_device_address weight,
+                                       ss_device_address bias, float beta, uint32_t *cut)
 {
     struct ss_cuda_plans *plans = ops->plans;
     const float one = 1;
@@ -200,10 +208,11 @@ static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream
         code = make(plans, key, plan);
         plans->count += !code;
     }
+    *cut = code ? 0 : plan->cut;
     if (!code && bias)
         code = cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
                                               &bias_address, sizeof bias_address);
-    if (!code)
+    if (!code && !*cut)
         code = cublasLtMatmul(plans->handle, plan->product, &one, (const void *)(uintptr_t)weight,
                               plan->weight, (const void *)(uintptr_t)in, plan->in, &beta,
                               (const void *)(uintptr_t)out, plan->out, (void *)(uintptr_t)out,
@@ -214,6 +223,29 @@ static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream
         return ss_status_context(check(ops->base.device, code, "linear: cuBLASLt"),
                                  "%u rows, weight %u x %u", key->rows, key->n, key->k);
     return SS_OK;
+}
+
+/* One product, planned if it is new, added to BETA times what OUT holds. BIAS is of the output's
+ * type; 0: none. */
+static enum ss_status multiply(struct ss_cuda_ops *ops, struct ss_stream *stream,
+                               const struct plan_key *key, ss_device_address out,
+                               ss_device_address in, ss_device_address weight,
+                               ss_device_address bias, float beta)
+{
+    struct plan_key part = *key;
+    enum ss_status status = SS_OK;
+    for (uint32_t done = 0, cut; done < key->rows && !status; done += part.rows) {
+        ss_device_address to = out + (uint64_t)done * key->n * ss_dtype_bytes(key->out);
+        ss_device_address from = in + (uint64_t)done * key->k * ss_dtype_bytes(key->in);
+        part.rows = key->rows - done;
+        status = multiply_at_once(ops, stream, &part, to, from, weight, bias, beta, &cut);
+        if (status || !cut)
+            continue;
+        part.rows = cut;
+        status = multiply_at_once(ops, stream, &part, to, from, weight, bias, beta, &cut);
+        SS_ASSERT(status || !cut); /* a power of two */
+    }
+    return status;
 }
 
 /* Weights of the activations' type: the library adds the bias and applies ReLU itself, where it
