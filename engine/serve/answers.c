@@ -1,6 +1,7 @@
 /* What the controller decided about requests becomes answers to clients. Link thread. */
 #include <stdio.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/serve/live_internal.h"
@@ -23,9 +24,9 @@ static void answer_error(struct ss_live *live, const struct ss_ticket *ticket,
 
 static void end_early(struct ss_live *live, struct ss_ticket *ticket, enum ss_end reason)
 {
-    struct ss_event event = {
-        .kind = SS_EVENT_CANCELLED, .request = ticket->handle, .reason = reason};
-    ss_live_feed_later(live, &event);
+    SS_ASSERT(live->pending_count < live->pending_max);
+    live->pending[live->pending_count++] =
+        (struct ss_event){.kind = SS_EVENT_CANCELLED, .request = ticket->handle, .reason = reason};
 }
 
 /* Part of the answer is missing: the request ends with an error, and goes no further. */

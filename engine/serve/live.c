@@ -1,63 +1,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/serve/live_internal.h"
-#include "engine/serve/record.h"
-
-static const struct ss_opening *find_opening(void *user, uint64_t request)
-{
-    struct ss_live *live = user;
-    struct ss_ticket *ticket = ss_ticket_find(live->tickets, request);
-    SS_ASSERT(ticket);
-    return &ticket->opening;
-}
-
-void ss_live_fail(struct ss_live *live)
-{
-    live->failed = true;
-    if (live->rank && !live->leaving)
-        ss_rank_leave(live->rank);
-    live->leaving = true;
-}
-
-static void send_entry(struct ss_live *live, const struct ss_entry *entry)
-{
-    size_t bytes;
-    if (live->leaving) /* the last entry is out, or nobody takes them any more */
-        return;
-    enum ss_status status =
-        ss_entry_encode(entry, find_opening, live, live->message, live->message_bytes_max, &bytes);
-    if (!status)
-        status =
-            ss_rank_send_entry(live->options.link, live->options.catalog->tp, live->message, bytes);
-    if (status) {
-        SS_ERROR("entry %" PRIu64 " could not be sent: %s", entry->number, ss_status_message());
-        ss_live_fail(live);
-        return;
-    }
-    if (live->options.record)
-        ss_record_entry(live->options.record, live->message, bytes);
-    live->last_entry = entry->number;
-    if (entry->kind == SS_ENTRY_LOAD)
-        ss_hiding_load_sent(live->hiding, entry->number, ss_now_ns());
-}
-
-static void stop_ranks(struct ss_live *live)
-{
-    struct ss_entry stop = {.number = live->last_entry + 1, .kind = SS_ENTRY_STOP};
-    if (!live->leaving)
-        send_entry(live, &stop);
-    live->leaving = true;
-}
 
 static void carry_out(struct ss_live *live, const struct ss_action *action)
 {
     switch (action->kind) {
     case SS_ACTION_SEND:
-        send_entry(live, &action->entry);
+        ss_live_send(live, &action->entry);
         return;
     case SS_ACTION_TOKEN:
         ss_live_answer_token(live, action);
@@ -75,7 +27,7 @@ static void carry_out(struct ss_live *live, const struct ss_action *action)
         ss_live_answer_control(live, action);
         return;
     case SS_ACTION_DRAINED:
-        stop_ranks(live);
+        ss_live_send_stop(live);
         return;
     case SS_ACTION_LOST:
         SS_ERROR("rank %u is lost: %s (%" PRIu64 ")", action->rank, ss_loss_text(action->loss),
@@ -104,12 +56,6 @@ static void feed(struct ss_live *live, const struct ss_event *events, uint32_t c
         memcpy(later, live->pending + live->pending_count, count * sizeof *later);
         events = later;
     }
-}
-
-void ss_live_feed_later(struct ss_live *live, const struct ss_event *event)
-{
-    SS_ASSERT(live->pending_count < live->pending_max);
-    live->pending[live->pending_count++] = *event;
 }
 
 static void start_drain(struct ss_live *live)
@@ -175,7 +121,7 @@ static bool event_of(struct ss_live *live, const struct inbox_item *item, struct
         ss_live_answer_begun(live, ticket->to);
         SS_INFO("shutting down: accepted requests are cancelled");
         cancel_all(live);
-        stop_ranks(live);
+        ss_live_send_stop(live);
         break;
     case SS_OP_CANCEL:
     case SS_OPS:

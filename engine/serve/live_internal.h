@@ -1,6 +1,6 @@
 /* What the parts of the live loop share: live.c (the loop), live_create.c (its making), intake.c
- * (requests, on the server's thread), answers.c (actions become answers), status.c (what it tells
- * of itself). */
+ * (requests, on the server's thread), answers.c (actions become answers), orders.c (entries to the
+ * ranks), status.c (what it tells of itself). */
 #ifndef SS_ENGINE_LIVE_INTERNAL_H
 #define SS_ENGINE_LIVE_INTERNAL_H
 
@@ -60,8 +60,10 @@ struct ss_live {
 /* To clients, whoever notices. */
 #define SS_LIVE_LOST "the server ends early: a rank was lost, or mpirun was told to end it"
 
-/* live.c */
-void ss_live_feed_later(struct ss_live *live, const struct ss_event *event);
+/* orders.c: sends nothing once the last entry is out, or nobody takes them any more. */
+void ss_live_send(struct ss_live *live, const struct ss_entry *entry);
+void ss_live_send_stop(struct ss_live *live);
+/* The server ends, and its exit status says so. */
 void ss_live_fail(struct ss_live *live);
 
 /* intake.c: the server's callbacks. */
