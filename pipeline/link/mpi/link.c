@@ -33,7 +33,7 @@ static void drive(struct ss_mpi_link *link)
     atomic_store_explicit(&link->driver, this_thread(), memory_order_relaxed);
 }
 
-static enum ss_status mpi_post(struct ss_link *base, int peer, const void *data, size_t bytes)
+enum ss_status ss_mpi_post(struct ss_link *base, int peer, const void *data, size_t bytes)
 {
     struct ss_mpi_link *link = mpi_of(base);
     struct ss_mpi_peer *to = &link->peers[peer];
@@ -134,7 +134,7 @@ static enum ss_status give_all_credits(struct ss_mpi_link *link)
     return status;
 }
 
-static enum ss_status mpi_receive(struct ss_link *base, int *peer, void *buffer, size_t *bytes)
+enum ss_status ss_mpi_receive(struct ss_link *base, int *peer, void *buffer, size_t *bytes)
 {
     struct ss_mpi_link *link = mpi_of(base);
     drive(link);
@@ -176,7 +176,7 @@ static uint64_t nap_ns(struct ss_mpi_link *link, bool busy)
     return ss_backoff_next_ns(&link->backoff, busy ? PROBE_BUSY_NS : PROBE_REMOTE_NS);
 }
 
-static void mpi_wait(struct ss_link *base, uint64_t deadline_ns)
+void ss_mpi_wait(struct ss_link *base, uint64_t deadline_ns)
 {
     struct ss_mpi_link *link = mpi_of(base);
     struct ss_doorbell *bell = &link->page->bell;
@@ -210,7 +210,7 @@ static void mpi_wait(struct ss_link *base, uint64_t deadline_ns)
     link->seen = atomic_load(&bell->rings);
 }
 
-static void mpi_wake(struct ss_link *base)
+void ss_mpi_wake(struct ss_link *base)
 {
     ss_doorbell_ring(&mpi_of(base)->page->bell);
 }
@@ -223,7 +223,7 @@ static int unsent(struct ss_mpi_link *link)
     return count + link->sending;
 }
 
-static enum ss_status mpi_flush(struct ss_link *base, uint64_t timeout_ns)
+enum ss_status ss_mpi_flush(struct ss_link *base, uint64_t timeout_ns)
 {
     struct ss_mpi_link *link = mpi_of(base);
     uint64_t start_ns = ss_now_ns();
@@ -246,21 +246,8 @@ static enum ss_status mpi_flush(struct ss_link *base, uint64_t timeout_ns)
     }
 }
 
-static int mpi_same_node(struct ss_link *base, int peer)
+int ss_mpi_same_node(struct ss_link *base, int peer)
 {
     SS_ASSERT(peer >= 0 && peer < base->ranks);
     return peer == base->rank || mpi_of(base)->peers[peer].page != 0;
 }
-
-const struct ss_link_table ss_mpi_link_table = {
-    .name = "mpi",
-    .post = mpi_post,
-    .receive = mpi_receive,
-    .wait = mpi_wait,
-    .wake = mpi_wake,
-    .flush = mpi_flush,
-    .all_gather = ss_mpi_all_gather,
-    .barrier = ss_mpi_barrier,
-    .same_node = mpi_same_node,
-    .destroy = ss_mpi_destroy,
-};

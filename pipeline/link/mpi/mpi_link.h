@@ -102,10 +102,12 @@ enum ss_status ss_mpi_await(MPI_Request *request, uint64_t timeout_ns, const cha
 enum ss_status ss_mpi_all_gather(struct ss_link *link, const void *in, size_t bytes, void *out);
 enum ss_status ss_mpi_barrier(struct ss_link *link);
 
-/* link.c */
-extern const struct ss_link_table ss_mpi_link_table;
-
-/* open.c */
-void ss_mpi_destroy(struct ss_link *link);
+/* link.c: as struct ss_link_table has them. */
+enum ss_status ss_mpi_post(struct ss_link *link, int peer, const void *data, size_t bytes);
+enum ss_status ss_mpi_receive(struct ss_link *link, int *peer, void *buffer, size_t *bytes);
+void ss_mpi_wait(struct ss_link *link, uint64_t deadline_ns);
+void ss_mpi_wake(struct ss_link *link);
+enum ss_status ss_mpi_flush(struct ss_link *link, uint64_t timeout_ns);
+int ss_mpi_same_node(struct ss_link *link, int peer);
 
 #endif

@@ -126,6 +126,42 @@ static enum ss_status open_communicator(struct ss_mpi_link *link)
     return status;
 }
 
+static void destroy(struct ss_link *base)
+{
+    struct ss_mpi_link *link = (struct ss_mpi_link *)base;
+    struct ss_backoff backoff = {0};
+    enum ss_status status = SS_OK;
+    for (int peer = 0; peer < base->ranks; peer++)
+        ss_message_clear(&link->peers[peer].waiting);
+    link->waiting_count = 0;
+    /* Every rank keeps its receives until all are here, so no send is cut off. */
+    while (link->sending != 0 && (status = ss_mpi_progress(link)) == SS_OK)
+        ss_backoff_pause(&backoff, SS_NS_PER_MS);
+    if (status == SS_OK)
+        status = ss_mpi_barrier(base);
+    if (status != SS_OK)
+        SS_WARNING("%s", ss_status_message());
+    ss_mpi_stop(link);
+    MPI_Comm_free(&link->comm);
+    bool finalize = link->finalize;
+    release(link);
+    if (finalize)
+        MPI_Finalize();
+}
+
+static const struct ss_link_table mpi_table = {
+    .name = "mpi",
+    .post = ss_mpi_post,
+    .receive = ss_mpi_receive,
+    .wait = ss_mpi_wait,
+    .wake = ss_mpi_wake,
+    .flush = ss_mpi_flush,
+    .all_gather = ss_mpi_all_gather,
+    .barrier = ss_mpi_barrier,
+    .same_node = ss_mpi_same_node,
+    .destroy = destroy,
+};
+
 enum ss_status ss_link_open_mpi(const struct ss_link_options *options, struct ss_link **out)
 {
     struct ss_mpi_link *link = 0;
@@ -138,7 +174,7 @@ enum ss_status ss_link_open_mpi(const struct ss_link_options *options, struct ss
     status = ss_alloc(&link, 1, sizeof *link, "a link");
     if (status != SS_OK)
         return status;
-    link->link.table = &ss_mpi_link_table;
+    link->link.table = &mpi_table;
     link->options = *options;
     link->comm = MPI_COMM_NULL;
     link->page_fd = -1;
@@ -169,27 +205,4 @@ fail:
     /* MPI stays up: leaving it is collective, and the other ranks may not have failed. */
     release(link);
     return status;
-}
-
-void ss_mpi_destroy(struct ss_link *base)
-{
-    struct ss_mpi_link *link = (struct ss_mpi_link *)base;
-    struct ss_backoff backoff = {0};
-    enum ss_status status = SS_OK;
-    for (int peer = 0; peer < base->ranks; peer++)
-        ss_message_clear(&link->peers[peer].waiting);
-    link->waiting_count = 0;
-    /* Every rank keeps its receives until all are here, so no send is cut off. */
-    while (link->sending != 0 && (status = ss_mpi_progress(link)) == SS_OK)
-        ss_backoff_pause(&backoff, SS_NS_PER_MS);
-    if (status == SS_OK)
-        status = ss_mpi_barrier(base);
-    if (status != SS_OK)
-        SS_WARNING("%s", ss_status_message());
-    ss_mpi_stop(link);
-    MPI_Comm_free(&link->comm);
-    bool finalize = link->finalize;
-    release(link);
-    if (finalize)
-        MPI_Finalize();
 }
