@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -183,6 +184,16 @@ static void on_logits(void *user, uint64_t number, uint32_t count, uint32_t voca
     node->hooks.on_logits(node->hooks.user, number, count, vocab, logits);
 }
 
+/* The thread that would tell the others, or answer for them, is the one that stands. */
+static void on_stuck(void *user, uint64_t number)
+{
+    (void)user;
+    SS_ERROR("entry %" PRIu64 " has not been queued within limits.peer_timeout, and nothing moves: "
+             "this rank ends",
+             number);
+    _exit(EXIT_FAILURE);
+}
+
 /* Said well before the rank, or the group, is given up. */
 static uint64_t standstill_ns(uint64_t peer_timeout_ns)
 {
@@ -224,6 +235,8 @@ static struct ss_stage_options stage_options(struct ss_node *node)
         .user = node,
         .on_logits = node->hooks.on_logits ? on_logits : 0,
         .standstill_ns = standstill_ns(config->limits.peer_timeout_ns),
+        .stuck_ns = config->limits.peer_timeout_ns,
+        .stuck = on_stuck,
         .graphs = config->device.graphs,
         .trace = node->trace,
     };

@@ -69,8 +69,11 @@ struct ss_stage_options {
     void *user;
 
     /* Where nothing gets on for so long although work is under way, a warning in the log says what
-     * the link thread is at and how far streams and loads are. 0: none. */
-    uint64_t standstill_ns;
+     * the link thread is at and how far streams and loads are. 0: none. Where it lasts for
+     * STUCK_NS, and the link thread is in ss_stage_take() with entry NUMBER, STUCK is called, on a
+     * thread of its own: that one may never come back to find out. Null: nothing is. */
+    uint64_t standstill_ns, stuck_ns;
+    void (*stuck)(void *user, uint64_t number);
 
     bool graphs;            /* steps of one token a sequence are recorded, where the device can */
     struct ss_trace *trace; /* null: none */

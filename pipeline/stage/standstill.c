@@ -21,7 +21,8 @@ struct ss_standstill {
     pthread_cond_t changed;
     bool closing;
     uint64_t seen, moved_ns; /* the sum at the last look, and when it last changed */
-    uint64_t said_ns;        /* how long nothing had moved when it was said; 0: it was not */
+    uint64_t looked_ns;
+    uint64_t said_ns; /* how long nothing had moved when it was said; 0: it was not */
 };
 
 /* Grows whenever anything on this rank gets on. */
@@ -117,18 +118,27 @@ static void say(struct ss_stage *stage, uint64_t still_ns)
 static void look(struct ss_standstill *watch)
 {
     struct ss_stage *stage = watch->stage;
-    uint64_t sum = sum_of_progress(stage), now_ns = ss_now_ns();
+    uint64_t sum = sum_of_progress(stage), now_ns = ss_now_ns(),
+             away_ns = now_ns - watch->looked_ns;
+    uint64_t step_ns = stage->options.standstill_ns / LOOKS;
+    watch->looked_ns = now_ns;
+    /* Time in which this process did not run says nothing. */
+    if (away_ns > 2 * step_ns)
+        watch->moved_ns += away_ns - step_ns;
     if (sum != watch->seen || !is_busy(stage)) {
         watch->seen = sum;
         watch->moved_ns = now_ns;
         watch->said_ns = 0;
         return;
     }
-    uint64_t still_ns = now_ns - watch->moved_ns;
-    if (still_ns < stage->options.standstill_ns || still_ns < 2 * watch->said_ns)
-        return;
-    watch->said_ns = still_ns;
-    say(stage, still_ns);
+    uint64_t still_ns = now_ns > watch->moved_ns ? now_ns - watch->moved_ns : 0;
+    uint64_t entry = atomic_load(&stage->place.entry);
+    if (still_ns >= stage->options.standstill_ns && still_ns >= 2 * watch->said_ns) {
+        watch->said_ns = still_ns;
+        say(stage, still_ns);
+    }
+    if (stage->options.stuck && entry && still_ns >= stage->options.stuck_ns)
+        stage->options.stuck(stage->options.user, entry);
 }
 
 static void *run(void *argument)
@@ -164,7 +174,8 @@ enum ss_status ss_standstill_watch(struct ss_stage *stage)
     enum ss_status status = ss_alloc(&watch, 1, sizeof *watch, "watch");
     if (status)
         return status;
-    *watch = (struct ss_standstill){.stage = stage, .moved_ns = ss_now_ns()};
+    *watch =
+        (struct ss_standstill){.stage = stage, .moved_ns = ss_now_ns(), .looked_ns = ss_now_ns()};
     pthread_mutex_init(&watch->lock, 0);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC); /* the clock of ss_now_ns() */

@@ -47,7 +47,8 @@ static void await_line(FILE *file, const char *first, const char *second)
     }
 }
 
-static struct bench *open_watched(struct ss_ops_table *table)
+static struct bench *open_watched(struct ss_ops_table *table,
+                                  void (*stuck)(void *user, uint64_t number))
 {
     const struct bench_options options = {0};
     struct bench *bench = bench_prepare();
@@ -56,7 +57,8 @@ static struct bench *open_watched(struct ss_ops_table *table)
     *table = *real;
     table->attention = attention;
     bench->ops->table = table;
-    bench->options.standstill_ns = STANDSTILL_NS;
+    bench->options.standstill_ns = bench->options.stuck_ns = STANDSTILL_NS;
+    bench->options.stuck = stuck;
     cr_assert_eq(ss_stage_create(&bench->options, &bench->stage), SS_OK, "%s", ss_status_message());
     return bench;
 }
@@ -70,7 +72,7 @@ static void close_watched(struct bench *bench)
 Test(stage_standstill, compute_that_waits)
 {
     struct ss_ops_table table;
-    struct bench *bench = open_watched(&table);
+    struct bench *bench = open_watched(&table, 0);
     struct bench_sequence sequence = bench_sequence(OPT, 1);
     bench_await(bench, SS_REPORT_LOAD_ENDED, bench_load(bench, OPT, 0));
     cr_assert_eq(bench->device->ops->timeline_create(bench->device, &gate), SS_OK);
@@ -79,6 +81,36 @@ Test(stage_standstill, compute_that_waits)
     await_line(log, "nothing has moved for ",
                ": all 2 entries that came are queued; compute is done up to entry 0 of 2\n");
     bench->device->ops->timeline_raise(gate, 1);
+    bench_collect(bench, &sequence, number);
+    bench->device->ops->timeline_destroy(gate);
+    close_watched(bench);
+}
+
+static atomic_uint_fast64_t stuck_at;
+
+static void on_stuck(void *user, uint64_t number)
+{
+    (void)user;
+    atomic_store(&stuck_at, number);
+    atomic_store(&link_stands, false);
+}
+
+/* What waits on the device is no link thread that stands, however long it lasts. */
+Test(stage_standstill, given_up)
+{
+    struct ss_ops_table table;
+    struct bench *bench = open_watched(&table, on_stuck);
+    struct bench_sequence sequence = bench_sequence(OPT, 1);
+    bench_await(bench, SS_REPORT_LOAD_ENDED, bench_load(bench, OPT, 0));
+    cr_assert_eq(bench->device->ops->timeline_create(bench->device, &gate), SS_OK);
+    uint64_t number = bench_queue(bench, &sequence);
+    ss_sleep_until_ns(ss_now_ns() + 4 * STANDSTILL_NS);
+    bench->device->ops->timeline_raise(gate, 1);
+    bench_collect(bench, &sequence, number);
+    cr_assert_eq(atomic_load(&stuck_at), 0);
+    atomic_store(&link_stands, true);
+    number = bench_queue(bench, &sequence);
+    cr_assert_eq(atomic_load(&stuck_at), number);
     bench_collect(bench, &sequence, number);
     bench->device->ops->timeline_destroy(gate);
     close_watched(bench);
@@ -98,7 +130,7 @@ static void *go_on_when_said(void *argument)
 Test(stage_standstill, a_link_thread_in_a_call)
 {
     struct ss_ops_table table;
-    struct bench *bench = open_watched(&table);
+    struct bench *bench = open_watched(&table, 0);
     struct bench_sequence sequence = bench_sequence(OPT, 1);
     pthread_t thread;
     bench_await(bench, SS_REPORT_LOAD_ENDED, bench_load(bench, OPT, 0));
@@ -113,7 +145,7 @@ Test(stage_standstill, a_link_thread_in_a_call)
 Test(stage_standstill, nothing_to_do)
 {
     struct ss_ops_table table;
-    struct bench *bench = open_watched(&table);
+    struct bench *bench = open_watched(&table, 0);
     struct bench_sequence sequence = bench_sequence(OPT, 1);
     bench_load(bench, OPT, 0);
     bench_generate(bench, &sequence, 3);
