@@ -18,6 +18,15 @@ static void refuse(struct ss_live *live, struct ss_reply_to to, enum ss_error_co
         SS_WARNING("a refusal could not be sent: %s", ss_status_message());
 }
 
+/* The door opens before host memory is filled: who comes meanwhile is told so, and not kept. */
+static void refuse_early(struct ss_live *live, struct ss_reply_to to)
+{
+    enum ss_status early =
+        ss_fail(SS_FULL, "the server is starting: it reads its models; try again later");
+    (void)early;
+    refuse(live, to, SS_ERROR_OVERLOADED, 0);
+}
+
 static bool find_model(const struct ss_live *live, const char *name, uint16_t *out)
 {
     const struct ss_catalog *catalog = live->options.catalog;
@@ -191,6 +200,10 @@ void ss_live_on_request(void *user, const struct ss_request *request, struct ss_
     enum ss_error_code code = SS_ERROR_OVERLOADED;
     const char *field = 0;
     uint16_t model = 0;
+    if (!atomic_load(&live->started)) {
+        refuse_early(live, to);
+        return;
+    }
     if (request->model && !find_model(live, request->model, &model)) {
         enum ss_status unknown =
             ss_fail(SS_NOT_FOUND, "no model is called %s; `models` lists them", request->model);
@@ -208,6 +221,7 @@ void ss_live_on_request(void *user, const struct ss_request *request, struct ss_
     if (request->op == SS_OP_SUBMIT)
         status = fill(live, ticket, &request->submit, &code, &field);
     if (!status) {
+        field = 0;
         status = deliver(live, &(struct inbox_item){.kind = INBOX_ARRIVED, .ticket = ticket});
         code = status == SS_PEER_LOST   ? SS_ERROR_INTERNAL
                : status == SS_CANCELLED ? SS_ERROR_DRAINING

@@ -208,12 +208,12 @@ static void load_pinned(struct ss_live *live)
     }
 }
 
-enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank, const char *device)
+void ss_live_start(struct ss_live *live, struct ss_rank *rank, const char *device)
 {
     live->rank = rank;
     live->device = device;
     load_pinned(live);
-    return ss_server_start(live->server);
+    atomic_store(&live->started, true);
 }
 
 void ss_live_lose(struct ss_live *live)

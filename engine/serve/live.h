@@ -28,15 +28,15 @@ struct ss_live_options {
     struct ss_record *record;               /* of entries; null: none */
 };
 
-/* Makes the controller and the server, and binds its endpoints: a bad one fails here. */
+/* Makes the controller and the server, binds its endpoints (a bad one fails here) and opens the
+ * door: requests are refused until ss_live_start(). */
 SS_MUST_CHECK enum ss_status ss_live_create(const struct ss_live_options *options,
                                             struct ss_live **out);
 void ss_live_destroy(struct ss_live *live);
 
-/* Takes requests from now on, those of before too; RANK is the loop that will call on_turn and
- * on_report, DEVICE a description, for status. */
-SS_MUST_CHECK enum ss_status ss_live_start(struct ss_live *live, struct ss_rank *rank,
-                                           const char *device);
+/* Takes requests from now on; RANK is the loop that will call on_turn and on_report, DEVICE a
+ * description, for status. */
+void ss_live_start(struct ss_live *live, struct ss_rank *rank, const char *device);
 
 /* For struct ss_rank_options; USER is the live loop. */
 void ss_live_on_report(void *live, const struct ss_report *report);

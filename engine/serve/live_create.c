@@ -52,6 +52,9 @@ static enum ss_status create_tables(struct ss_live *live)
     const struct ss_catalog *catalog = live->options.catalog;
     size_t ranks = (size_t)catalog->tp * (size_t)catalog->pp;
     uint32_t tickets = live->config->limits.requests_max + CONTROL_TICKETS;
+    struct ss_server_config server;
+    ss_server_config_default(&server);
+    uint32_t slots = live->config->limits.requests_max + server.controls_max;
     live->inbox_room = 256;
     live->pending_max = tickets + EVENTS_PER_FEED;
     live->message_bytes_max = ss_catalog_message_bytes_max(catalog);
@@ -66,7 +69,7 @@ static enum ss_status create_tables(struct ss_live *live)
     if (!status)
         status = ss_alloc(&live->inbox, live->inbox_room, sizeof *live->inbox, "inbox");
     if (!status)
-        status = ss_tickets_create(tickets, &live->tickets);
+        status = ss_tickets_create(tickets, slots, &live->tickets);
     if (!status)
         status = ss_hiding_create((int)ranks, &live->hiding);
     return status;
@@ -87,6 +90,8 @@ enum ss_status ss_live_create(const struct ss_live_options *options, struct ss_l
         status = create_controller(live);
     if (!status)
         status = create_server(live);
+    if (!status)
+        status = ss_server_start(live->server);
     if (status) {
         ss_live_destroy(live);
         return status;

@@ -42,6 +42,7 @@ struct ss_live {
     uint64_t last_entry;
     uint64_t timer_ns;
     uint64_t started_ns;
+    atomic_bool started; /* requests are taken */
     atomic_bool drain_asked;
     atomic_uint_fast64_t seeds;
     atomic_uint_fast64_t refused; /* before the controller saw them */

@@ -43,8 +43,10 @@ static void ask_drain(struct ss_member *member)
 static uint64_t hurry(struct ss_member *member)
 {
     uint64_t now_ns = ss_now_ns();
-    if (!member->hurried_ns)
+    if (!member->hurried_ns) {
         member->hurried_ns = now_ns;
+        SS_WARNING("mpirun ends the job: it was told to, or a rank died, as it says then");
+    }
     member->late = now_ns >= member->hurried_ns + HURRY_NS;
     if (member->late)
         ss_rank_leave(member->rank);
@@ -160,9 +162,10 @@ static enum ss_status open_all(struct ss_member *member)
     rank.stage = member->node.executor;
     rank.reporter = &member->node.reporter;
     status = ss_rank_create(&rank, &member->rank);
+    status = ss_agree(link, status);
     if (!status && member->live)
-        status = ss_live_start(member->live, member->rank, member->node.device->description);
-    return ss_agree(link, status);
+        ss_live_start(member->live, member->rank, member->node.device->description);
+    return status;
 }
 
 enum ss_status ss_member_open(const struct ss_member_options *options, struct ss_member **out)

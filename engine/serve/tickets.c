@@ -3,29 +3,35 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/memory.h"
 
 #define NONE UINT32_MAX
 
 struct ss_tickets {
-    pthread_mutex_t lock; /* guards the free list and the handles */
-    uint32_t count, first_free, generation;
+    pthread_mutex_t lock; /* guards the free list, the handles and the slots */
+    uint32_t count, slots, first_free, generation;
     struct ss_ticket *tickets;
+    uint32_t *of_slot; /* the latest ticket that answers to it */
 };
 
-enum ss_status ss_tickets_create(uint32_t count, struct ss_tickets **out)
+enum ss_status ss_tickets_create(uint32_t count, uint32_t slots, struct ss_tickets **out)
 {
     struct ss_tickets *tickets;
     enum ss_status status = ss_alloc(&tickets, 1, sizeof *tickets, "tickets");
     if (status)
         return status;
     status = ss_alloc(&tickets->tickets, count, sizeof *tickets->tickets, "tickets");
+    if (!status)
+        status = ss_alloc(&tickets->of_slot, slots, sizeof *tickets->of_slot, "tickets");
     if (status) {
+        ss_free(tickets->tickets);
         ss_free(tickets);
         return status;
     }
     pthread_mutex_init(&tickets->lock, 0);
     tickets->count = count;
+    tickets->slots = slots;
     for (uint32_t i = 0; i < count; i++)
         tickets->tickets[i].next_free = i + 1 < count ? i + 1 : NONE;
     tickets->first_free = count ? 0 : NONE;
@@ -49,6 +55,7 @@ void ss_tickets_destroy(struct ss_tickets *tickets)
         if (tickets->tickets[i].handle)
             empty(&tickets->tickets[i]);
     pthread_mutex_destroy(&tickets->lock);
+    ss_free(tickets->of_slot);
     ss_free(tickets->tickets);
     ss_free(tickets);
 }
@@ -56,6 +63,7 @@ void ss_tickets_destroy(struct ss_tickets *tickets)
 enum ss_status ss_ticket_take(struct ss_tickets *tickets, struct ss_reply_to to, enum ss_op op,
                               struct ss_ticket **out)
 {
+    SS_ASSERT(to.slot < tickets->slots);
     pthread_mutex_lock(&tickets->lock);
     uint32_t index = tickets->first_free;
     if (index == NONE) {
@@ -64,6 +72,7 @@ enum ss_status ss_ticket_take(struct ss_tickets *tickets, struct ss_reply_to to,
     }
     struct ss_ticket *ticket = &tickets->tickets[index];
     tickets->first_free = ticket->next_free;
+    tickets->of_slot[to.slot] = index;
     *ticket = (struct ss_ticket){
         .handle = ((uint64_t)++tickets->generation << 32) | (index + 1), .to = to, .op = op};
     pthread_mutex_unlock(&tickets->lock);
@@ -95,15 +104,13 @@ struct ss_ticket *ss_ticket_find(struct ss_tickets *tickets, uint64_t handle)
 
 struct ss_ticket *ss_ticket_find_reply(struct ss_tickets *tickets, struct ss_reply_to to)
 {
-    struct ss_ticket *found = 0;
+    SS_ASSERT(to.slot < tickets->slots);
     pthread_mutex_lock(&tickets->lock);
-    for (uint32_t i = 0; i < tickets->count && !found; i++) {
-        struct ss_ticket *ticket = &tickets->tickets[i];
-        if (ticket->handle && ticket->to.slot == to.slot && ticket->to.generation == to.generation)
-            found = ticket;
-    }
+    struct ss_ticket *ticket = &tickets->tickets[tickets->of_slot[to.slot]];
+    bool live =
+        ticket->handle && ticket->to.slot == to.slot && ticket->to.generation == to.generation;
     pthread_mutex_unlock(&tickets->lock);
-    return found;
+    return live ? ticket : 0;
 }
 
 struct ss_ticket *ss_ticket_next(struct ss_tickets *tickets, const struct ss_ticket *after)

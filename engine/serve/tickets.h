@@ -43,7 +43,9 @@ struct ss_ticket {
 
 struct ss_tickets;
 
-SS_MUST_CHECK enum ss_status ss_tickets_create(uint32_t count, struct ss_tickets **out);
+/* COUNT tickets, for a server whose replies go to SLOTS slots. */
+SS_MUST_CHECK enum ss_status ss_tickets_create(uint32_t count, uint32_t slots,
+                                               struct ss_tickets **out);
 void ss_tickets_destroy(struct ss_tickets *tickets);
 
 /* A ticket with a handle that answers TO, otherwise cleared; SS_FULL when all are taken. From now
@@ -56,7 +58,7 @@ void ss_ticket_release(struct ss_tickets *tickets, struct ss_ticket *ticket);
 /* The live ticket of HANDLE; null where it is gone. Link thread. */
 struct ss_ticket *ss_ticket_find(struct ss_tickets *tickets, uint64_t handle);
 
-/* The live ticket that answers TO; null where there is none. Link thread; linear. */
+/* The live ticket that answers TO; null where there is none. Link thread. */
 struct ss_ticket *ss_ticket_find_reply(struct ss_tickets *tickets, struct ss_reply_to to);
 
 /* The next live ticket after HANDLE's (0: the first), in no special order; null at the end. */

@@ -72,6 +72,16 @@ static uint32_t next_rows(uint32_t rows, uint32_t most)
     return rows < most && next > most ? most : next;
 }
 
+/* Fine-tuned models are of few shapes. */
+static bool ran_before(const struct ss_stage *stage, uint32_t model)
+{
+    for (uint32_t i = 0; i < model; i++)
+        if (memcmp(stage->models[i].given.shape, stage->models[model].given.shape,
+                   sizeof(struct ss_shape)) == 0)
+            return true;
+    return false;
+}
+
 enum ss_status ss_stage_warm_up(struct ss_stage *stage)
 {
     uint32_t most = stage->options.limits.step_tokens_max;
@@ -86,7 +96,8 @@ enum ss_status ss_stage_warm_up(struct ss_stage *stage)
     status = stage->device->copy_to_device(stage->compute, stage->arrays, stage->flights[0].staged,
                                            stage->needs.layout.copied_bytes);
     for (uint32_t i = 0; i < stage->options.model_count && !status; i++)
-        for (uint32_t rows = 1; rows <= most && !status; rows = next_rows(rows, most))
+        for (uint32_t rows = 1; rows <= most && !status && !ran_before(stage, i);
+             rows = next_rows(rows, most))
             status = run_model(stage, &stage->models[i], rows);
     if (!status)
         status = stage->device->signal(stage->compute, done, 1);

@@ -1,16 +1,17 @@
-"""How servers end in order: drains of three kinds, a second signal, a shutdown."""
+"""How servers begin and end in order: drains of three kinds, a second signal, a shutdown."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 
 from experiments.server import Server
 from serving import (
-    Peer, config, eventually, expect, expect_equal, expect_golden, golden, main, run_swapserve,
-    serving, swapctl,
+    Peer, config, eventually, expect, expect_equal, expect_golden, free_port, golden, main,
+    run_swapserve, serving, swapctl,
 )  # fmt: skip
 
 # Loads take a second or so: what is asked for at once is in flight for that long.
@@ -116,6 +117,35 @@ def test_files_that_cannot_be_written() -> None:
         expect("ready" not in done.stdout, done.stdout)
 
 
+def test_who_comes_early() -> None:
+    """While the server reads its models it says so; nobody is kept waiting."""
+    big = {"group": {"tp": 1, "pp": 1},
+           "models": [{"name": "big", "synthetic": "opt-350m", "context": 256}],
+           "device": {"kind": "cpu", "compute": "paced", "pool": "1GiB", "page": "1MiB",
+                      "profile": {"memory_bandwidth": "1TB/s", "flops": "100TFLOP/s"}}}  # fmt: skip
+    endpoint, answers = free_port(), []
+
+    def knock() -> None:
+        with Peer(endpoint) as peer:
+            for number in range(1, 1000):
+                peer.submit(number, "big", [2], max_tokens=1)
+                answers.append(peer.receive_last(number))
+                if answers[-1]["op"] == "done":
+                    return
+                time.sleep(0.02)
+
+    early = threading.Thread(target=knock)
+    early.start()
+    with serving(big, ranks=1, endpoint=endpoint) as server:
+        early.join()
+        expect_equal(server.drain(), 0, "exit status")
+    expect(len(answers) > 1, "it is refused at first")
+    expect_equal(answers[-1]["op"], "done", "the last answer")
+    for answer in answers[:-1]:
+        expect_equal(answer.get("code"), "overloaded", f"{answer}")
+        expect("is starting" in answer["message"], f"{answer}")
+
+
 def test_shutdown() -> None:
     """Ends without finishing; what was accepted is answered as cancelled."""
     with serving(SLOW) as server, Peer(server.endpoint) as peer:
@@ -135,5 +165,5 @@ def test_shutdown() -> None:
 if __name__ == "__main__":
     main(test_drain_by_swapctl, test_drain_by_sigterm_to_a_rank,
          test_drain_by_sigterm_to_every_rank, test_drain_by_sigusr1_to_mpirun,
-         test_second_signal_ends_at_once, test_files_that_cannot_be_written,
+         test_second_signal_ends_at_once, test_files_that_cannot_be_written, test_who_comes_early,
          test_shutdown)  # fmt: skip

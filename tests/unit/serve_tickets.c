@@ -6,11 +6,12 @@
 #include <string.h>
 
 #define IDS_MAX 256
+#define SLOTS   8
 
 static struct ss_tickets *create(uint32_t count)
 {
     struct ss_tickets *tickets;
-    cr_assert_eq(ss_tickets_create(count, &tickets), SS_OK);
+    cr_assert_eq(ss_tickets_create(count, SLOTS, &tickets), SS_OK);
     return tickets;
 }
 
@@ -66,8 +67,8 @@ Test(serve_tickets, by_reply_and_in_turn)
     struct ss_tickets *tickets = create(4);
     struct ss_ticket *each[4];
     for (uint32_t i = 0; i < 4; i++) {
-        each[i] = take(tickets);
-        each[i]->to = (struct ss_reply_to){.id = 5, .slot = i, .generation = 3};
+        const struct ss_reply_to to = {.id = 5, .slot = i, .generation = 3};
+        cr_assert_eq(ss_ticket_take(tickets, to, SS_OP_SUBMIT, &each[i]), SS_OK);
     }
     ss_ticket_release(tickets, each[1]);
     cr_assert_eq(ss_ticket_find_reply(tickets, (struct ss_reply_to){.slot = 2, .generation = 3}),
@@ -75,6 +76,12 @@ Test(serve_tickets, by_reply_and_in_turn)
     cr_assert_null(ss_ticket_find_reply(tickets, (struct ss_reply_to){.slot = 2, .generation = 2}));
     cr_assert_null(ss_ticket_find_reply(tickets, (struct ss_reply_to){.slot = 1, .generation = 3}),
                    "released");
+    cr_assert_null(ss_ticket_find_reply(tickets, (struct ss_reply_to){.slot = 7, .generation = 3}));
+    const struct ss_reply_to next = {.slot = 1, .generation = 4};
+    struct ss_ticket *again;
+    cr_assert_eq(ss_ticket_take(tickets, next, SS_OP_SUBMIT, &again), SS_OK);
+    cr_assert_eq(ss_ticket_find_reply(tickets, next), again);
+    ss_ticket_release(tickets, again);
     int seen = 0;
     for (struct ss_ticket *at = ss_ticket_next(tickets, 0); at; at = ss_ticket_next(tickets, at)) {
         cr_assert(at == each[0] || at == each[2] || at == each[3]);
