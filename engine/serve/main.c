@@ -2,6 +2,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "engine/base/fault.h"
 #include "engine/base/log.h"
 #include "engine/base/memory.h"
+#include "engine/base/process.h"
 #include "engine/config/config.h"
 #include "engine/serve/catalog.h"
 #include "engine/serve/member.h"
@@ -22,6 +24,7 @@
 #define LINK_CREDITS   16
 #define LINK_QUEUE_MAX 8192
 #define SPEAK_NS       (3 * SS_NS_PER_S)
+#define FILES_SPARE    64
 #define EXIT_CONFIG    2
 
 const char *argp_program_version = "swapserve " SS_VERSION;
@@ -263,6 +266,15 @@ static const char *fault_of_this_rank(void)
     return only && rank && strcmp(only, rank) != 0 ? 0 : getenv("SWAPSERVE_FAULT");
 }
 
+static void check_files(uint64_t allowed, int clients_max)
+{
+    if (allowed < (uint64_t)clients_max + FILES_SPARE)
+        SS_WARNING("%" PRIu64 " files may be open at once, too few for %d clients "
+                   "(server.clients_max) and %d of the server's own: raise the hard limit "
+                   "(ulimit -Hn)",
+                   allowed, clients_max, FILES_SPARE);
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {.options = options, .parser = parse_option, .doc = doc};
@@ -270,6 +282,7 @@ int main(int argc, char **argv)
     struct ss_config *config = 0;
     struct ss_catalog *catalog = 0;
     struct ss_tokenizer **tokenizers = 0;
+    uint64_t files = ss_process_begin();
     argp_err_exit_status = EXIT_CONFIG;
     argp_parse(&argp, argc, argv, 0, 0, &arguments);
     const char *fault = fault_of_this_rank();
@@ -293,6 +306,8 @@ int main(int argc, char **argv)
         code = EXIT_SUCCESS;
     } else {
         set_log_level(config->log_level);
+        if (is_first_rank())
+            check_files(files, config->server.clients_max);
         code = start(config, catalog, tokenizers, arguments.record);
     }
     ss_tokenizers_close(tokenizers, catalog);
