@@ -52,6 +52,13 @@ def late(text):
         "swap/late.h": HEADER.format(guard="LATE", body="int late(void);\n"), "swap/load.c": text})
 
 
+def circle(names):
+    """Files of swap/, each of which calls the next one's function, and the last the first's."""
+    files = {f"swap/{name}.c": f"int ss_{name}(void)\n{{\n    return ss_{after}();\n}}\n"
+             for name, after in zip(names, names[1:] + names[0])}
+    return {**files, "swap/extra.cmake": " ".join(f"{name}.c" for name in names) + "\n"}
+
+
 LONG_BODY = "int h(int x)\n{\n" + "    x++;\n" * 69 + "}\n"
 OTHERS = HEADER.format(guard="OTHER", body="")
 
@@ -82,6 +89,8 @@ VIOLATIONS = [
                                                                   "swap/late")}),
     ("order_of_reading", "swap/late.c", 1, {**ordered("`load` `late.h`"), **late("")}),
     ("order_of_reading", "swap/README.md", 1, ordered("`load`", "`late`")),
+    ("no_circles", "swap/a.c", 3, circle("ab")),
+    ("no_circles", "swap/b.c", 3, circle("bcd")),
     ("who_knows_cuda", "swap/a.c", 1, include("swap/a.c", "<cuda_runtime.h>")),
     ("who_knows_cuda", "engine/serve/a.c", 1, include("engine/serve/a.c", "<nccl.h>")),
     ("who_knows_cuda", "swap/a.c", 1, include("swap/a.c", '"swap/device/cuda/cuda.h"')),

@@ -130,6 +130,44 @@ def order_of_reading(tree):
                         yield path, line, f"{name} is in {owners[name]}, later in the order"
 
 
+def uses_of(tree):
+    """{file: {file whose functions it names: (line, name)}}; a name that two files define tells
+    nothing."""
+    files = [path for path in tree.paths if path.endswith((".c", ".cu")) and layer(path)]
+    code = {path: csource.without_directives(csource.without_comments(tree.text(path)))
+            for path in files}
+    owners = {}
+    for path in files:
+        for name in csource.definitions(code[path]):
+            owners[name] = None if name in owners else path
+    uses = {path: {} for path in files}
+    for path in files:
+        for line, text in enumerate(code[path].splitlines(), 1):
+            for name in re.findall(r"\bss_\w+", text):
+                if owners.get(name) not in (None, path):
+                    uses[path].setdefault(owners[name], (line, name))
+    return uses
+
+
+def no_circles(tree):
+    """A file whose functions use another's, and those at last the first one's, cannot be read
+    before it nor after it."""
+    uses = uses_of(tree)
+    reached = {}
+    for path in uses:
+        reached[path], ahead = set(), [path]
+        while ahead:
+            for target in uses[ahead.pop()]:
+                if target not in reached[path]:
+                    reached[path].add(target)
+                    ahead.append(target)
+    for path in uses:
+        circle = {path} | {target for target in reached[path] if path in reached[target]}
+        if len(circle) > 1 and path == min(circle):
+            line, name = min(uses[path][target] for target in circle & uses[path].keys())
+            yield path, line, f"{name} begins a circle of " + ", ".join(sorted(circle))
+
+
 def who_knows_cuda(tree):
     for path in filter(is_c, tree.paths):
         if path.startswith(CUDA_FOLDERS):
@@ -254,5 +292,5 @@ def built(tree):
             yield path, 1, "named by no CMake file"
 
 
-RULES = (who_includes_whom, order_of_reading, who_knows_cuda, who_knows_mpi, file_length, function_length,
+RULES = (who_includes_whom, order_of_reading, no_circles, who_knows_cuda, who_knows_mpi, file_length, function_length,
          banned_calls, file_names, headers, white_space, sizes_and_leftovers, top_level, built)
