@@ -7,7 +7,8 @@
         for piece in client.stream("opt-tiny", "Permission is hereby"):
             print(piece.text, end="", flush=True)
 
-AsyncClient has the same calls for asyncio. Every refusal is an exception: see swapserve.errors.
+AsyncClient has the same calls for asyncio. Every refusal is an exception: see swapserve.errors; an
+argument of the wrong type, or out of all bounds, is a TypeError or ValueError that names it.
 """
 
 from .async_client import AsyncClient, AsyncStream
@@ -16,6 +17,7 @@ from .errors import (
     BadRequest,
     Busy,
     Cancelled,
+    Closed,
     ConnectionLost,
     DeadlineExceeded,
     Draining,
@@ -39,6 +41,7 @@ __all__ = [
     "Busy",
     "Cancelled",
     "Client",
+    "Closed",
     "ConnectionLost",
     "DeadlineExceeded",
     "Draining",

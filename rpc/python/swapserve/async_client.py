@@ -9,10 +9,12 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union
 import zmq
 import zmq.asyncio
 
+from . import arguments
 from .connection import TAKEN_MAX, close_sockets, make_settings, open_sockets, read_event
-from .errors import ConnectionLost, Error, RequestTimeout, Unreachable
+from .errors import Closed, ConnectionLost, Error, RequestTimeout, Unreachable
 from .types import Model, Piece, Result, Status
 from .wire import (
+    FRAME_MAX,
     Assembly,
     Call,
     Calls,
@@ -38,15 +40,17 @@ class AsyncClient:
         *,
         timeout: Optional[float] = None,
         connect_timeout: float = 5.0,
+        frame_max: int = FRAME_MAX,
         reply_bytes_max: int = 64 << 20,
         server_key: Optional[bytes] = None,
         public_key: Optional[bytes] = None,
         secret_key: Optional[bytes] = None,
     ) -> None:
         self._settings = make_settings(
-            endpoint, connect_timeout, reply_bytes_max, server_key, public_key, secret_key
+            endpoint, connect_timeout, frame_max, reply_bytes_max, server_key, public_key, secret_key
         )
-        self._timeout = timeout
+        self._timeout = arguments.timeout("timeout", timeout)
+        self._closed = False
         self._calls = Calls()
         self._context = zmq.asyncio.Context()
         self._connected = asyncio.Event()
@@ -148,11 +152,11 @@ class AsyncClient:
 
     async def load(self, model: str, *, timeout: Optional[float] = None) -> None:
         """Makes a model resident; returns when it is."""
-        await self._ask("load", {"model": model}, timeout)
+        await self._ask("load", {"model": arguments.text("model", model)}, timeout)
 
     async def drop(self, model: str, *, timeout: Optional[float] = None) -> None:
         """Frees a model's device memory."""
-        await self._ask("drop", {"model": model}, timeout)
+        await self._ask("drop", {"model": arguments.text("model", model)}, timeout)
 
     async def drain(self, *, timeout: Optional[float] = None) -> None:
         """The server takes no new requests, answers the accepted ones and ends."""
@@ -163,12 +167,14 @@ class AsyncClient:
         await self._ask("shutdown", {}, timeout)
 
     async def close(self) -> None:
-        """Closes the connection; what is in flight ends with ConnectionLost."""
-        if self._context.closed:
+        """Closes the connection; what is in flight, and all later calls, end with Closed."""
+        if self._closed:
             return
+        self._closed = True
+        self._connected.set()  # who waits for it looks again
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
-        self._calls.fail_sent(ConnectionLost("the client was closed"))
+        self._calls.fail_sent(Closed("the client was closed"))
         close_sockets(self._dealer, self._monitor, linger_ms=100)
         self._context.term()
 
@@ -186,7 +192,7 @@ class AsyncClient:
     # --- the machinery ----------------------------------------------------------------------
 
     def _deadline(self, timeout: Optional[float]) -> Optional[float]:
-        timeout = self._timeout if timeout is None else timeout
+        timeout = self._timeout if timeout is None else arguments.timeout("timeout", timeout)
         return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
     async def _ask(
@@ -204,9 +210,11 @@ class AsyncClient:
     async def _send(
         self, op: str, call: Call, fields: Mapping[str, Any], deadline: Optional[float]
     ) -> None:
-        frame = encode(op, call.id, fields)
+        frame = encode(op, call.id, fields, self._settings.frame_max)
         if not self._connected.is_set():
             await self._await_connection(deadline)
+        if self._closed:
+            raise Closed("the client is closed")
         call.sent = True
         await self._dealer.send(frame)
 
@@ -259,7 +267,7 @@ class AsyncClient:
             self._calls.fail_sent(
                 ConnectionLost(
                     f"{self._settings.endpoint}: the connection was lost before the answer (a "
-                    "request far over the server's size limit ends so, too)"
+                    "request over twice the server's frame_max ends so, too)"
                 )
             )
 
@@ -278,7 +286,7 @@ class AsyncClient:
         if call.id not in self._calls.live:
             return
         self._calls.close(call)
-        if call.sent and self._connected.is_set() and not self._context.closed:
+        if call.sent and self._connected.is_set() and not self._closed:
             cancel = self._calls.open(lambda item: None)
             cancel.sent = True
             await self._dealer.send(encode("cancel", cancel.id, {"target": call.id}))
@@ -298,6 +306,7 @@ class AsyncStream:
         self._deadline = deadline
         self._inbox: asyncio.Queue[Union[Dict[str, Any], Error]] = asyncio.Queue()
         self._assembly = Assembly()
+        self._over = False
         self._call: Optional[Call] = None
 
     @property
@@ -310,10 +319,10 @@ class AsyncStream:
 
     async def __anext__(self) -> Piece:
         try:
-            if self._call is None:
+            if self._call is None and not self._over:
                 self._call = self._client._calls.open(self._inbox.put_nowait)
                 await self._client._send("submit", self._call, self._fields, self._deadline)
-            while self.result is None:
+            while self.result is None and not self._over:
                 piece = self._assembly.take(
                     await self._client._receive(self._inbox, self._deadline)
                 )
@@ -332,7 +341,8 @@ class AsyncStream:
             await self._client._send("cancel", cancel, fields, self._deadline)
 
     async def close(self) -> None:
-        """Gives the rest up."""
+        """Gives the rest up; so does an error."""
+        self._over = True
         if self._call is not None:
             await self._client._abandon(self._call)
 

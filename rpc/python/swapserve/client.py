@@ -9,10 +9,12 @@ from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import zmq
 
+from . import arguments
 from .connection import TAKEN_MAX, close_sockets, make_settings, open_sockets, read_event
-from .errors import ConnectionLost, Error, RequestTimeout, Unreachable
+from .errors import Closed, ConnectionLost, Error, RequestTimeout, Unreachable
 from .types import Model, Piece, Result, Status
 from .wire import (
+    FRAME_MAX,
     Assembly,
     Call,
     Calls,
@@ -35,9 +37,14 @@ class Client:
                      tcp://127.0.0.1:5555
     timeout          seconds for a request that is given no timeout of its own; None: no limit
     connect_timeout  seconds to wait for a connection before a request fails: Unreachable
+    frame_max        bytes: the server's limit on a request (server.frame_max). One over twice that
+                     would cost the connection: it is not sent, and fails with TooLong
+    reply_bytes_max  an answer over this ends the connection
 
     When the connection breaks, requests in flight fail with ConnectionLost, and the next request
-    connects again. All methods raise subclasses of swapserve.Error.
+    connects again. All that can go wrong with a request is a subclass of swapserve.Error. An
+    argument that no server could take (of another type, not finite, over the wire's integers, no
+    Unicode) is a TypeError or a ValueError that names it, and nothing is sent.
     """
 
     def __init__(
@@ -46,15 +53,17 @@ class Client:
         *,
         timeout: Optional[float] = None,
         connect_timeout: float = 5.0,
+        frame_max: int = FRAME_MAX,
         reply_bytes_max: int = 64 << 20,
         server_key: Optional[bytes] = None,
         public_key: Optional[bytes] = None,
         secret_key: Optional[bytes] = None,
     ) -> None:
         self._settings = make_settings(
-            endpoint, connect_timeout, reply_bytes_max, server_key, public_key, secret_key
+            endpoint, connect_timeout, frame_max, reply_bytes_max, server_key, public_key, secret_key
         )
-        self._timeout = timeout
+        self._timeout = arguments.timeout("timeout", timeout)
+        self._closed = False
         self._calls = Calls()
         self._context = zmq.Context()
         self._connected = False
@@ -155,11 +164,11 @@ class Client:
 
     def load(self, model: str, *, timeout: Optional[float] = None) -> None:
         """Makes a model resident; returns when it is."""
-        self._ask("load", {"model": model}, timeout)
+        self._ask("load", {"model": arguments.text("model", model)}, timeout)
 
     def drop(self, model: str, *, timeout: Optional[float] = None) -> None:
         """Frees a model's device memory."""
-        self._ask("drop", {"model": model}, timeout)
+        self._ask("drop", {"model": arguments.text("model", model)}, timeout)
 
     def drain(self, *, timeout: Optional[float] = None) -> None:
         """The server takes no new requests, answers the accepted ones and ends."""
@@ -170,8 +179,10 @@ class Client:
         self._ask("shutdown", {}, timeout)
 
     def close(self) -> None:
-        """Closes the connection; what is in flight is given up."""
-        if not self._context.closed:
+        """Closes the connection; what is in flight, and all later calls, end with Closed."""
+        if not self._closed:
+            self._closed = True
+            self._calls.fail_sent(Closed("the client was closed"))
             close_sockets(self._dealer, self._monitor, linger_ms=100)
             self._context.term()
 
@@ -195,7 +206,7 @@ class Client:
         self._poller.register(self._monitor, zmq.POLLIN)
 
     def _deadline(self, timeout: Optional[float]) -> Optional[float]:
-        timeout = self._timeout if timeout is None else timeout
+        timeout = self._timeout if timeout is None else arguments.timeout("timeout", timeout)
         return None if timeout is None else time.monotonic() + timeout
 
     def _ask(
@@ -213,9 +224,11 @@ class Client:
     def _send(
         self, op: str, fields: Mapping[str, Any], inbox: _Inbox, deadline: Optional[float]
     ) -> Call:
+        if self._closed:
+            raise Closed("the client is closed")
         call = self._calls.open(inbox.append)
         try:
-            frame = encode(op, call.id, fields)
+            frame = encode(op, call.id, fields, self._settings.frame_max)
             self._await_connection(deadline)
             self._dealer.send(frame)
         except BaseException:
@@ -273,7 +286,7 @@ class Client:
         self._calls.fail_sent(
             ConnectionLost(
                 f"{self._settings.endpoint}: the connection was lost before the answer (a request "
-                "far over the server's size limit ends so, too)"
+                "over twice the server's frame_max ends so, too)"
             )
         )
 
@@ -282,7 +295,7 @@ class Client:
         if call.id not in self._calls.live:
             return
         self._calls.close(call)
-        if self._connected and not self._context.closed:
+        if self._connected and not self._closed:
             cancel = self._calls.open(lambda item: None)
             cancel.sent = True
             try:
@@ -305,6 +318,7 @@ class Stream:
         self._deadline = deadline
         self._inbox: _Inbox = deque()
         self._assembly = Assembly()
+        self._over = False
         self._call = client._send("submit", fields, self._inbox, deadline)
 
     @property
@@ -316,7 +330,7 @@ class Stream:
         return self
 
     def __next__(self) -> Piece:
-        while self.result is None:
+        while self.result is None and not self._over:
             try:
                 item = self._client._receive(self._inbox, self._deadline)
                 piece = self._assembly.take(item)
@@ -334,7 +348,8 @@ class Stream:
             self._client._send("cancel", {"target": self._call.id}, inbox, self._deadline)
 
     def close(self) -> None:
-        """Gives the rest up."""
+        """Gives the rest up; so does an error."""
+        self._over = True
         self._client._abandon(self._call)
 
     def __enter__(self) -> "Stream":

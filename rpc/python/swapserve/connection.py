@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional, Tuple
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from . import arguments
 from .wire import DEFAULT_ENDPOINT
 
 # Messages taken in at once: however fast answers come, what is to be sent, or is waited for, has its
@@ -32,6 +33,7 @@ _TROUBLE: Dict[int, str] = {
 class Settings:
     endpoint: str
     connect_timeout: float
+    frame_max: int
     reply_bytes_max: int
     server_key: Optional[bytes] = None
     public_key: Optional[bytes] = None
@@ -41,18 +43,26 @@ class Settings:
 def make_settings(
     endpoint: Optional[str],
     connect_timeout: float,
+    frame_max: int,
     reply_bytes_max: int,
     server_key: Optional[bytes],
     public_key: Optional[bytes],
     secret_key: Optional[bytes],
 ) -> Settings:
     endpoint = endpoint or os.environ.get("SWAPSERVE_ENDPOINT") or DEFAULT_ENDPOINT
+    arguments.text("endpoint", endpoint)
     if not endpoint.startswith(("tcp://", "ipc://")):
         raise ValueError(f"endpoint: found {endpoint!r}, want tcp://HOST:PORT or ipc://PATH")
     keys = (server_key, public_key, secret_key)
     if any(keys) and not all(keys):
         raise ValueError("CURVE needs server_key, public_key and secret_key")
-    return Settings(endpoint, connect_timeout, reply_bytes_max, *keys)
+    return Settings(
+        endpoint,
+        arguments.seconds("connect_timeout", connect_timeout),
+        arguments.whole("frame_max", frame_max, 256, 1 << 30),
+        arguments.whole("reply_bytes_max", reply_bytes_max, 1, 1 << 62),
+        *keys,
+    )
 
 
 def open_sockets(context: Any, settings: Settings) -> Tuple[Any, Any]:

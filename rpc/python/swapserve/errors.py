@@ -1,4 +1,4 @@
-"""Exceptions: one class for each error code of the protocol, and four for this side."""
+"""Exceptions: one class for each error code of the protocol, and five for this side."""
 
 from __future__ import annotations
 
@@ -98,6 +98,12 @@ class ConnectionLost(Error, ConnectionError):
     """The connection broke before the last answer; the request may have been executed."""
 
     code = "connection_lost"
+
+
+class Closed(Error):
+    """The client was closed, before the call or during it; the request may have been executed."""
+
+    code = "closed"
 
 
 class ProtocolError(Error):

@@ -7,11 +7,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 import msgpack
 
-from .errors import Error, ProtocolError, from_server
+from . import arguments
+from .errors import Error, ProtocolError, TooLong, from_server
 from .types import Model, ModelStatus, Piece, RankStatus, Result, Status, Timing, Usage, build
 
 VERSION = 1
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
+FRAME_MAX = 1 << 20  # bytes: what servers take by default
 
 Prompt = Union[str, Sequence[int]]
 Stop = Union[str, Sequence[str]]
@@ -35,31 +37,42 @@ def submit_fields(
 ) -> Dict[str, Any]:
     """The fields of a submit. DEADLINE is in seconds; a str as STOP is one stop string."""
     fields: Dict[str, Any] = {
-        "model": model,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "stop": [stop] if isinstance(stop, str) else list(stop),
-        "stop_token_ids": list(stop_token_ids),
-        "ignore_eos": ignore_eos,
-        "class": request_class,
+        "model": arguments.text("model", model),
+        "max_tokens": arguments.whole("max_tokens", max_tokens),
+        "temperature": arguments.number("temperature", temperature),
+        "top_k": arguments.whole("top_k", top_k),
+        "top_p": arguments.number("top_p", top_p),
+        "stop": arguments.texts("stop", stop),
+        "stop_token_ids": arguments.token_ids("stop_token_ids", stop_token_ids),
+        "ignore_eos": arguments.flag("ignore_eos", ignore_eos),
+        "class": arguments.text("request_class", request_class),
         "stream": stream,
     }
     if isinstance(prompt, str):
-        fields["prompt"] = prompt
+        fields["prompt"] = arguments.text("prompt", prompt)
     else:
-        fields["tokens"] = [int(token) for token in prompt]
+        fields["tokens"] = arguments.token_ids(
+            "prompt", prompt, "text (a str) or token ids (a sequence of ints)"
+        )
     if seed is not None:
-        fields["seed"] = seed
+        fields["seed"] = arguments.whole("seed", seed, least=0)
     if deadline is not None:
-        fields["deadline_ms"] = max(1, round(deadline * 1000))
+        fields["deadline_ms"] = arguments.milliseconds("deadline", deadline)
     return fields
 
 
-def encode(op: str, request_id: int, fields: Mapping[str, Any]) -> bytes:
-    """A request's frame."""
+def encode(
+    op: str, request_id: int, fields: Mapping[str, Any], frame_max: int = FRAME_MAX
+) -> bytes:
+    """A request's frame. TooLong where a server that takes FRAME_MAX bytes would not even refuse
+    it, but end the connection, and all that is in flight on it."""
     frame: bytes = msgpack.packb({"v": VERSION, "id": request_id, "op": op, **fields})
+    if len(frame) > 2 * frame_max:
+        raise TooLong(
+            f"a request of {len(frame)} bytes was not sent: the server's frame_max is taken to be "
+            f"{frame_max} bytes, and one over twice that costs the connection; if the server takes "
+            "more, tell the client so (frame_max=...)"
+        )
     return frame
 
 

@@ -6,7 +6,6 @@
 
 import asyncio
 import os
-import subprocess
 import tempfile
 import threading
 import time
@@ -16,34 +15,9 @@ import msgpack
 import zmq
 
 import swapserve
+from fake_server import Server, WithServer
 from swapserve import AsyncClient, Client
 from swapserve.wire import Calls, submit_fields
-
-SERVER = os.environ["SWAPSERVE_FAKE_SERVER"]
-
-
-class Server:
-    """The fake server, which ends with its standard input."""
-
-    def __init__(self, endpoint="tcp://127.0.0.1:*"):
-        self.process = subprocess.Popen(
-            [SERVER, endpoint], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.endpoint = self.process.stdout.readline().strip()
-        assert self.endpoint, "the server did not start"
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        return self.process.wait(20)
-
-
-class WithServer(unittest.TestCase):
-    def setUp(self):
-        self.server = Server()
-
-    def tearDown(self):
-        self.assertEqual(self.server.stop(), 0)
 
 
 class SyncTest(WithServer):
@@ -191,9 +165,10 @@ class SyncTest(WithServer):
                 self.assertTrue(caught.exception.message)
 
     def test_a_request_far_over_the_limit_loses_the_connection_and_no_more(self):
-        with self.assertRaises(swapserve.ConnectionLost):
-            self.client.generate("echo", "x" * (8 << 20))
-        self.assertEqual(self.client.generate("echo", "x", max_tokens=1).text, "t0 ")
+        with Client(self.server.endpoint, timeout=20, frame_max=1 << 30) as client:
+            with self.assertRaises(swapserve.ConnectionLost):
+                client.generate("echo", "x" * (8 << 20))
+            self.assertEqual(client.generate("echo", "x", max_tokens=1).text, "t0 ")
 
     def test_control(self):
         status = self.client.status()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from swapserve import Error
 
-from . import report
+from . import files, report
 from .arrivals import Arrival, LoadError
 from .arrivals import write as write_arrivals
 from .live import Plan, run_live
@@ -31,14 +31,25 @@ how it is timed:
 when it is interrupted:
   Ctrl-C sends no more, takes back what is on its way, and reports what was answered until then.
 
+what comes out:
+  Files are tried before the run; the report is printed before they are written. When the server has
+  ended or restarted meanwhile, what it counts (loads, drops, bytes) is null in the summary.
+
 exit status:
-  0 done; 1 it could not be run, or every request failed; 2 wrong usage; 3 --slo was missed, or no
-  request was answered that could have kept it; 130 interrupted
+  0 done; 1 it could not be run, every request failed, or what came out could not be written; 2 wrong
+  usage; 3 --slo was missed, or no request was answered that could have kept it; 130 interrupted
 
 examples:
   python -m swapserve.load --workload configs/workloads/computron-1-1-1.yaml --out out/
   python -m swapserve.load --arrivals out/arrivals.csv --slo 500 --attain 0.99
 """
+
+WRITERS: Dict[str, Callable[[str, Any], None]] = {
+    "arrivals": write_arrivals,
+    "tokens": report.write_tokens,
+    "summary": report.write_summary,
+    "requests": report.write_requests,
+}
 
 
 def positive(text: str) -> float:
@@ -125,15 +136,33 @@ def describe_plan(arrivals: List[Arrival], duration_s: float) -> str:
     return "\n".join(lines)
 
 
+def files_of(options: argparse.Namespace) -> Dict[str, str]:
+    """The files that OPTIONS ask for, by what is in them."""
+    found = {"arrivals": options.save_arrivals}
+    if not options.dry_run:
+        found["tokens"] = options.tokens
+    if options.out and not options.dry_run:
+        found["summary"] = os.path.join(options.out, "summary.json")
+        found["requests"] = os.path.join(options.out, "requests.csv")
+    return {content: path for content, path in found.items() if path}
+
+
+def write_files(options: argparse.Namespace, contents: Dict[str, Any]) -> bool:
+    """Whether all files that OPTIONS ask for could be written."""
+    written = [
+        files.write(path, WRITERS[content], contents[content])
+        for content, path in files_of(options).items()
+    ]
+    return all(written)
+
+
 def dry_run(plan: Plan, options: argparse.Namespace) -> int:
     if plan.closed:
         raise LoadError("a workload of turns has no arrivals without a server's answers")
     source = plan.open(options.dry_run.split(","))
     made = list(iter(source.next, None))
-    if options.save_arrivals:
-        write_arrivals(options.save_arrivals, made)
-    print(describe_plan(made, plan.duration_s(made)))
-    return 0
+    said = files.say(describe_plan(made, plan.duration_s(made)))
+    return 0 if write_files(options, {"arrivals": made}) and said else 1
 
 
 def exit_status(summary: Dict[str, Any], attain: float) -> Tuple[int, str]:
@@ -152,22 +181,23 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if options.arrivals and options.cv is not None:
         parser.error("--cv changes a workload's streams; a list of --arrivals has none")
     plan = Plan(options)
+    if options.out and not options.dry_run:
+        files.make_folder(options.out)
+    for path in files_of(options).values():
+        files.try_path(path)
     if options.dry_run:
         return dry_run(plan, options)
     run = run_live(plan, options)
     arrivals = sorted((item.arrival for item in run.outcomes), key=lambda one: one.at_ns)
-    if options.save_arrivals:
-        write_arrivals(options.save_arrivals, arrivals)
     slo_s = None if options.slo is None else options.slo / 1e3
     duration_s = run.seconds if run.interrupted else plan.duration_s(arrivals)
     summary = report.summarise(run, duration_s, slo_s)
-    if options.out:
-        os.makedirs(options.out, exist_ok=True)
-        report.write_summary(os.path.join(options.out, "summary.json"), summary)
-        report.write_requests(os.path.join(options.out, "requests.csv"), run.outcomes)
-    if options.tokens:
-        report.write_tokens(options.tokens, run.outcomes)
-    print(report.to_json(summary) if options.json else report.describe(summary))
+    said = files.say(report.to_json(summary) if options.json else report.describe(summary))
+    contents = {
+        "arrivals": arrivals, "tokens": run.outcomes, "summary": summary, "requests": run.outcomes,
+    }  # fmt: skip
+    if not write_files(options, contents) or not said:
+        return 1
     if run.interrupted:
         return 130
     status, text = exit_status(summary, options.attain)

@@ -72,11 +72,11 @@ class Outcome:
 
 @dataclass
 class Run:
-    """All outcomes, and the server's own counts before and after."""
+    """All outcomes, and the server's own counts before and after (None: it is gone)."""
 
     outcomes: List[Outcome]
     before: Status
-    after: Status
+    after: Optional[Status]
     seconds: float  # from the start to the last answer
     interrupted: bool = False
     cut: int = 0  # requests that were on their way then; not among OUTCOMES

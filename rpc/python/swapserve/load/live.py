@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Optional, Sequence
 
-from swapserve import AsyncClient, Status
+from swapserve import AsyncClient, Error, Status
 
 from . import arrivals as lists
 from . import workload
@@ -18,6 +18,7 @@ from .process import Arrivals
 from .report import percentile
 
 PROGRESS_S = 0.5
+STATUS_S = 3.0  # a server at rest that says nothing for so long is gone
 
 
 class Plan:
@@ -98,19 +99,23 @@ async def _run(plan: Plan, options: argparse.Namespace) -> Run:
                 progress.cancel()
                 sys.stderr.write("\r\x1b[K")
         seconds = max((item.end_s or 0.0 for item in driver.outcomes), default=0.0)
-        after = await _settled(client)
+        after = await _settled(client, before)
         return Run(driver.outcomes, before, after, seconds, driver.stopped, driver.cut)
 
 
-async def _settled(client: AsyncClient) -> Status:
-    """The server's counts when the last report of the last load has come in."""
-    status = await client.status()
-    for _ in range(20):
-        await asyncio.sleep(0.05)
-        last, status = status, await client.status()
-        if (last.loads, last.bytes_loaded) == (status.loads, status.bytes_loaded):
-            break
-    return status
+async def _settled(client: AsyncClient, before: Status) -> Optional[Status]:
+    """The server's counts when the last report of the last load has come in. None: the server that
+    counted BEFORE is gone."""
+    try:
+        status = await client.status(timeout=STATUS_S)
+        for _ in range(20):
+            await asyncio.sleep(0.05)
+            last, status = status, await client.status(timeout=STATUS_S)
+            if (last.loads, last.bytes_loaded) == (status.loads, status.bytes_loaded):
+                break
+    except Error:
+        return None
+    return None if status.uptime_ns < before.uptime_ns else status
 
 
 async def _show(driver: Driver, planned_s: Optional[float]) -> None:

@@ -9,6 +9,8 @@ import statistics
 from collections import Counter, defaultdict
 from typing import Any, Dict, List, Optional, Sequence
 
+from swapserve import Status
+
 from .arrivals import Arrival, Path
 from .driver import Outcome, Run
 
@@ -72,13 +74,22 @@ def describe_models(outcomes: Sequence[Outcome], duration_s: float) -> List[Dict
     ]
 
 
+def count_loads(before: Status, after: Optional[Status]) -> Dict[str, Any]:
+    """What the server did from BEFORE to AFTER; None where it is gone, and its counts with it."""
+    names = ["loads", "drops", "bytes_loaded", "bytes_copied_back", "load_s", "hidden_share"]
+    if after is None:
+        return dict.fromkeys(names)
+    found = {name: getattr(after, name) - getattr(before, name) for name in names[:4]}
+    load_ns = after.load_ns - before.load_ns
+    hidden_ns = after.hidden_ns - before.hidden_ns
+    return {**found, "load_s": load_ns / 1e9, "hidden_share": hidden_ns / load_ns if load_ns else None}
+
+
 def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dict[str, Any]:
     """The summary of RUN, whose arrivals were spread over DURATION_S. What swapsim's summary has too
     is called the same."""
     done = [item for item in run.outcomes if item.answered]
     tokens = sum(item.tokens for item in run.outcomes)
-    before, after = run.before, run.after
-    load_ns = after.load_ns - before.load_ns
     made: Dict[str, Any] = {
         "requests": len(run.outcomes),
         "answered": len(done),
@@ -96,12 +107,7 @@ def summarise(run: Run, duration_s: float, slo_s: Optional[float] = None) -> Dic
         "requests_per_s": len(done) / run.seconds if run.seconds else 0.0,
         "tokens": tokens,
         "tokens_per_s": tokens / run.seconds if run.seconds else 0.0,
-        "loads": after.loads - before.loads,
-        "drops": after.drops - before.drops,
-        "bytes_loaded": after.bytes_loaded - before.bytes_loaded,
-        "bytes_copied_back": after.bytes_copied_back - before.bytes_copied_back,
-        "load_s": load_ns / 1e9,
-        "hidden_share": (after.hidden_ns - before.hidden_ns) / load_ns if load_ns else None,
+        **count_loads(run.before, run.after),
         "sent_late_s": spread([item.late_s for item in run.outcomes]),
         "models": describe_models(run.outcomes, duration_s),
     }
@@ -182,11 +188,13 @@ def describe(summary: Dict[str, Any]) -> str:
         values = summary[key]
         cells = [show(values[part], "{:.1f}", 1e3) for part in ("mean", *SHARES, "max")]
         lines.append(f"{name:>14} " + "".join(f"{cell:>10}" for cell in cells))
-    lines.append(
-        f"{summary['loads']} loads, {summary['bytes_loaded'] / 1e9:.3f} GB, "
-        f"{show(summary['hidden_share'], '{:.1%}')} of their time hidden; "
-        f"{summary['cold']} requests came cold"
-    )
+    loads = "the server is gone: its counts are missing"
+    if summary["loads"] is not None:
+        loads = (
+            f"{summary['loads']} loads, {summary['bytes_loaded'] / 1e9:.3f} GB, "
+            f"{show(summary['hidden_share'], '{:.1%}')} of their time hidden"
+        )
+    lines.append(f"{loads}; {summary['cold']} requests came cold")
     late = summary["sent_late_s"]
     if late["count"]:
         lines.append(f"sent at most {late['max'] * 1e3:.1f} ms late (p99 {late['p99'] * 1e3:.1f})")
