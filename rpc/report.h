@@ -57,7 +57,8 @@ struct ss_server_status {
     uint64_t refused; /* requests of any kind, for any reason: malformed, over a limit, ... */
     uint64_t queued;  /* now */
     uint64_t running;
-    uint64_t loads; /* since the start */
+    uint64_t loads;   /* since the start, for requests and operators */
+    uint64_t guesses; /* further loads, of what was likely next; the sums below are over both */
     uint64_t drops;
     uint64_t bytes_loaded;
     uint64_t bytes_copied_back; /* device to host by drops; 0 unless emulate.copy_back */

@@ -246,7 +246,8 @@ struct swapclient_status {
     uint64_t refused;
     uint64_t queued; /* now */
     uint64_t running;
-    uint64_t loads; /* since the start */
+    uint64_t loads;   /* since the start, for requests and operators */
+    uint64_t guesses; /* further loads, of what was likely next; the sums below are over both */
     uint64_t drops;
     uint64_t bytes_loaded;
     uint64_t bytes_copied_back;

@@ -111,6 +111,7 @@ void ss_live_answer_status(struct ss_live *live, struct ss_reply_to to)
             .queued = view.queued,
             .running = view.running,
             .loads = view.loads,
+            .guesses = view.guesses,
             .drops = view.drops,
             .draining = view.draining,
             .models = models,

@@ -101,7 +101,7 @@ def show_table(rows: Sequence[Sequence[str]]) -> None:
 def show_totals(status: Status) -> None:
     share = status.hidden_ns / status.load_ns if status.load_ns else 0.0
     print(
-        f"\n  {status.loads} loads moved {status.bytes_loaded / 1e6:.1f} MB to the devices in "
+        f"\n  {status.loads} loads and {status.guesses} guesses moved {status.bytes_loaded / 1e6:.1f} MB to the devices in "
         f"{status.load_ns / 1e9:.2f} s, {share:.0%} of it hidden behind computing;\n"
         f"  {status.drops} drops moved {status.bytes_copied_back} bytes back"
     )

@@ -170,6 +170,7 @@ static void copy_status(struct swapclient_status *to, const struct ss_server_sta
         .queued = from->queued,
         .running = from->running,
         .loads = from->loads,
+        .guesses = from->guesses,
         .drops = from->drops,
         .bytes_loaded = from->bytes_loaded,
         .bytes_copied_back = from->bytes_copied_back,

@@ -56,9 +56,10 @@ static void print_totals(const struct ctl_options *options, const struct swapcli
            text_count(status->accepted).text, text_count(status->answered).text,
            text_count(status->refused).text, text_count(status->queued).text,
            text_count(status->running).text);
-    printf("swapping  %s loads, %s drops; %s loaded, %s copied back",
-           text_count(status->loads).text, text_count(status->drops).text,
-           text_bytes(status->bytes_loaded).text, text_bytes(status->bytes_copied_back).text);
+    printf("swapping  %s loads, %s guesses, %s drops; %s loaded, %s copied back",
+           text_count(status->loads).text, text_count(status->guesses).text,
+           text_count(status->drops).text, text_bytes(status->bytes_loaded).text,
+           text_bytes(status->bytes_copied_back).text);
     if (status->load_ns > 0)
         printf("; %.1f%% of %s hidden", 100 * share_of(status->hidden_ns, status->load_ns),
                text_duration(status->load_ns).text);
@@ -158,6 +159,7 @@ static void json_status(const struct swapclient_status *status)
         {"queued", status->queued},
         {"running", status->running},
         {"loads", status->loads},
+        {"guesses", status->guesses},
         {"drops", status->drops},
         {"bytes_loaded", status->bytes_loaded},
         {"bytes_copied_back", status->bytes_copied_back},

@@ -24,6 +24,7 @@ static const struct ss_field status_fields[] = {
     {"queued", SS_FIELD_U64, offsetof(struct ss_server_status, queued)},
     {"running", SS_FIELD_U64, offsetof(struct ss_server_status, running)},
     {"loads", SS_FIELD_U64, offsetof(struct ss_server_status, loads)},
+    {"guesses", SS_FIELD_U64, offsetof(struct ss_server_status, guesses)},
     {"drops", SS_FIELD_U64, offsetof(struct ss_server_status, drops)},
     {"bytes_loaded", SS_FIELD_U64, offsetof(struct ss_server_status, bytes_loaded)},
     {"bytes_copied_back", SS_FIELD_U64, offsetof(struct ss_server_status, bytes_copied_back)},

@@ -148,14 +148,14 @@ Test(rpc_reply_codec, status)
     struct ss_reply in = {
         .kind = SS_REPLY_STATUS,
         .has_id = true,
-        .status = {"1.2", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, true, models, 2, ranks, 1}};
+        .status = {"1.2", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, true, models, 2, ranks, 1}};
     round_trip(&round, &in);
     const struct ss_server_status *out = &round.out.status;
     cr_expect_str_eq(out->version, "1.2");
     const uint64_t totals[] = {
-        out->uptime_ns,    out->accepted,          out->answered, out->refused,
-        out->queued,       out->running,           out->loads,    out->drops,
-        out->bytes_loaded, out->bytes_copied_back, out->load_ns,  out->hidden_ns};
+        out->uptime_ns,         out->accepted, out->answered, out->refused, out->queued,
+        out->running,           out->loads,    out->guesses,  out->drops,   out->bytes_loaded,
+        out->bytes_copied_back, out->load_ns,  out->hidden_ns};
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++)
         cr_expect_eq(totals[i], i + 1, "total %zu", i);
     cr_expect(out->draining);

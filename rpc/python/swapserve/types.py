@@ -98,7 +98,8 @@ class Status:
     refused: int
     queued: int
     running: int
-    loads: int
+    loads: int  # for requests and operators
+    guesses: int  # further loads, of what was likely next; what follows is of both
     drops: int
     bytes_loaded: int
     bytes_copied_back: int

@@ -76,10 +76,10 @@ def describe_models(outcomes: Sequence[Outcome], duration_s: float) -> List[Dict
 
 def count_loads(before: Status, after: Optional[Status]) -> Dict[str, Any]:
     """What the server did from BEFORE to AFTER; None where it is gone, and its counts with it."""
-    names = ["loads", "drops", "bytes_loaded", "bytes_copied_back", "load_s", "hidden_share"]
+    names = ["loads", "guesses", "drops", "bytes_loaded", "bytes_copied_back"]
     if after is None:
-        return dict.fromkeys(names)
-    found = {name: getattr(after, name) - getattr(before, name) for name in names[:4]}
+        return dict.fromkeys([*names, "load_s", "hidden_share"])
+    found = {name: getattr(after, name) - getattr(before, name) for name in names}
     load_ns = after.load_ns - before.load_ns
     hidden_ns = after.hidden_ns - before.hidden_ns
     return {**found, "load_s": load_ns / 1e9, "hidden_share": hidden_ns / load_ns if load_ns else None}
@@ -191,7 +191,7 @@ def describe(summary: Dict[str, Any]) -> str:
     loads = "the server is gone: its counts are missing"
     if summary["loads"] is not None:
         loads = (
-            f"{summary['loads']} loads, {summary['bytes_loaded'] / 1e9:.3f} GB, "
+            f"{summary['loads']} loads and {summary['guesses']} guesses, {summary['bytes_loaded'] / 1e9:.3f} GB, "
             f"{show(summary['hidden_share'], '{:.1%}')} of their time hidden"
         )
     lines.append(f"{loads}; {summary['cold']} requests came cold")
