@@ -86,7 +86,7 @@ SS_MUST_CHECK enum ss_status ss_server_create(struct ss_server **out,
 SS_MUST_CHECK enum ss_status ss_server_start(struct ss_server *server);
 
 /* Takes in the requests that have come, which only callbacks can answer any more; sends the answers
- * given so far, for as long as clients take them (in all 16 times linger_ms at most; what is left
+ * given so far, for as long as clients take them (a minute or so at most, by default; what is left
  * then ends with an error, where that fits); closes the sockets and ends the thread. Not from a
  * callback. Answers given later are dropped. Safe to call twice or without start. */
 void ss_server_stop(struct ss_server *server);

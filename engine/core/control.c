@@ -10,6 +10,13 @@ static void answer(struct ss_controller *controller, uint64_t handle, bool ok)
         (struct ss_outcome){.kind = SS_ACTION_CONTROL_DONE, .request = handle, .ok = ok});
 }
 
+static void refuse_for_number(struct ss_controller *controller, uint64_t handle)
+{
+    ss_outbox_outcome(&controller->outbox, (struct ss_outcome){.kind = SS_ACTION_CONTROL_DONE,
+                                                               .request = handle,
+                                                               .reason = SS_END_OVERLOADED});
+}
+
 static struct ss_control *free_control(struct ss_controller *controller)
 {
     for (int i = 0; i < SS_CONTROLS_MAX; i++)
@@ -30,8 +37,12 @@ void ss_control_take(struct ss_controller *controller, const struct ss_event *ev
     bool drop = event->kind == SS_EVENT_WANT_DROP;
     bool refused = drop ? model->pinned || model->wanted_order != SS_NO_ORDER || has_work(model)
                         : model->drop_wanted;
-    if (!control || refused || controller->draining || controller->lost) {
+    if (refused || controller->draining || controller->lost) {
         answer(controller, event->request, false);
+        return;
+    }
+    if (!control) {
+        refuse_for_number(controller, event->request);
         return;
     }
     *control = (struct ss_control){

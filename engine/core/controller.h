@@ -150,7 +150,8 @@ enum ss_action_kind {
     SS_ACTION_END,          /* REQUEST is over, for REASON, after COUNT tokens */
     SS_ACTION_REFUSE,       /* REQUEST was not accepted, for REASON */
     SS_ACTION_TIMER,        /* call again with SS_EVENT_TIMER at AT_NS; replaces an earlier one */
-    SS_ACTION_CONTROL_DONE, /* the operator's REQUEST is done (OK) or was refused (not OK) */
+    SS_ACTION_CONTROL_DONE, /* the operator's REQUEST is done (OK) or was refused (not OK; REASON is
+                               OVERLOADED where too many wait) */
     SS_ACTION_DRAINED,
     SS_ACTION_LOST, /* RANK cannot be relied on, for LOSS, seen at entry (or, gap: report) NUMBER:
                        all was answered, and no entry follows. Not for what SS_EVENT_RANK_LOST told

@@ -176,10 +176,13 @@ void ss_live_answer_control(struct ss_live *live, const struct ss_action *action
         return;
     if (!ticket->gone && action->ok)
         check_sent(live, ss_server_reply_ok(live->server, ticket->to));
-    else if (!ticket->gone && live->leaving)
+    else if (!ticket->gone && (live->lost || live->failed))
         answer_error(live, ticket, SS_ERROR_INTERNAL, SS_LIVE_LOST);
-    else if (!ticket->gone && live->draining)
-        answer_error(live, ticket, SS_ERROR_DRAINING, "the server is draining");
+    else if (!ticket->gone && (live->draining || live->leaving))
+        answer_error(live, ticket, SS_ERROR_DRAINING, "the server is ending");
+    else if (!ticket->gone && action->reason == SS_END_OVERLOADED)
+        answer_error(live, ticket, SS_ERROR_OVERLOADED,
+                     "as many loads and drops are waiting as may; try again later");
     else if (!ticket->gone)
         answer_error(live, ticket, SS_ERROR_BUSY,
                      ticket->op == SS_OP_LOAD

@@ -220,7 +220,7 @@ void ss_live_lose(struct ss_live *live)
 {
     struct ss_event event = {.kind = SS_EVENT_RANK_LOST,
                              .rank = (uint16_t)live->options.link->rank};
-    live->leaving = true;
+    live->leaving = live->lost = true;
     feed(live, &event, 1);
     close_inbox(live, SS_PEER_LOST);
 }

@@ -47,6 +47,7 @@ struct ss_live {
     atomic_uint_fast64_t seeds;
     atomic_uint_fast64_t refused; /* before the controller saw them */
     bool draining, leaving, failed;
+    bool lost; /* the end is by no order of anybody's */
 
     /* Events that answering caused: fed after the actions in hand. At most one per ticket. */
     struct ss_event *pending;

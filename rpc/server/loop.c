@@ -13,7 +13,7 @@
 #define REFILL_MS 20
 /* Those who go on sending to a server that ends are cut off after so long. */
 #define LAST_CALL_MS 300
-/* Those who go on reading are waited for so many times linger_ms. */
+/* Those who go on reading are waited for so many times linger_ms, and as long again. */
 #define PATIENCE 15
 
 static long poll_timeout_ms(const struct ss_server *server)
@@ -49,7 +49,7 @@ static void take_in_the_rest(struct ss_server *server)
     }
 }
 
-/* For as long as clients take something; true if nothing waits any more. */
+/* For as long as clients take something; false if at last they took nothing for linger_ms. */
 static bool send_the_rest(struct ss_server *server)
 {
     uint64_t linger_ns = server->config.linger_ms * SS_NS_PER_MS, now_ns = ss_now_ns();
@@ -63,19 +63,22 @@ static bool send_the_rest(struct ss_server *server)
             idle_ns = now_ns + linger_ns;
         sent = server->counters.sent;
     }
-    return server->table.waiting_clients == 0;
+    return now_ns < idle_ns;
 }
 
 static void wind_up(struct ss_server *server)
 {
+    int linger_ms = (int)server->config.linger_ms;
     take_in_the_rest(server);
     ss_reply_queue_close(&server->outbox);
     ss_door_deliver(server);
-    if (!send_the_rest(server)) {
+    bool taken = send_the_rest(server);
+    if (server->table.waiting_clients > 0) {
         ss_door_give_up(server);
-        send_the_rest(server);
+        taken = send_the_rest(server);
     }
-    ss_door_close(server, (int)server->config.linger_ms);
+    /* What the socket itself holds: ZeroMQ does not tell how it gets on with that. */
+    ss_door_close(server, taken ? PATIENCE * linger_ms : linger_ms);
 }
 
 void *ss_door_run(void *argument)

@@ -84,10 +84,10 @@ static void end_slow_client(struct ss_server *server, uint32_t at, const char *w
     struct ss_letter *kept = 0;
     struct ss_letter **end = &kept;
     struct ss_letter *letter;
-    SS_WARNING("server: a client reads too slowly: %s: %zu bytes are dropped, and %u requests of "
-               "its that have no whole answer",
-               why, client->waiting_bytes, client->live_count);
+    size_t bytes = client->waiting_bytes;
+    uint32_t requests = client->live_count;
     while ((letter = ss_table_take_waiting(&server->table, at))) {
+        requests += letter->last;
         if (letter->last && (*end = create_apology(why, letter->to.id, letter->seq)))
             end = &(*end)->next;
         ss_letter_free(letter);
@@ -104,6 +104,9 @@ static void end_slow_client(struct ss_server *server, uint32_t at, const char *w
     }
     if (client->waiting_bytes > server->config.client_buffer_bytes_max / 2)
         discard_waiting(server, at);
+    SS_WARNING("server: a client reads too slowly: %s: %zu bytes are dropped, and the ends of %u "
+               "answers",
+               why, bytes, requests);
 }
 
 void ss_door_give_up(struct ss_server *server)

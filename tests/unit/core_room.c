@@ -410,6 +410,23 @@ Test(core_room, operators_load_and_drop)
     cr_assert_not(acted(SS_ACTION_CONTROL_DONE, 92)->ok, "it has work");
 }
 
+Test(core_room, operators_loads_over_the_most_are_told_so)
+{
+    uint64_t refused = 0;
+    open_controller();
+    for (uint64_t handle = 100; handle < 300 && refused == 0; handle++) {
+        ask(SS_EVENT_WANT_LOAD, handle, 1);
+        if (acted(SS_ACTION_CONTROL_DONE, handle))
+            refused = handle;
+    }
+    cr_assert_neq(refused, 0);
+    cr_assert_not(acted(SS_ACTION_CONTROL_DONE, refused)->ok);
+    cr_assert_eq(acted(SS_ACTION_CONTROL_DONE, refused)->reason, SS_END_OVERLOADED);
+    end_load(1);
+    cr_assert(acted(SS_ACTION_CONTROL_DONE, 100)->ok);
+    cr_assert(acted(SS_ACTION_CONTROL_DONE, refused - 1)->ok);
+}
+
 Test(core_room, pinned_models_are_loaded_at_start_and_stay)
 {
     models[0].pinned = true;
